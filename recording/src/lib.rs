@@ -1,0 +1,29 @@
+//! The two files of cronx and their types: the [`Capture`] (raw evidence) and the [`Report`] (its
+//! analysis), and the strings in them that nobody may trust.
+//!
+//! What it does not do: open a file, read a clock, analyse. Readers and writers take `Read` and
+//! `Write`.
+//!
+//! ```
+//! use cronx_recording::Untrusted;
+//!
+//! let name = Untrusted::from("a\u{1b}]0;x\u{7}");
+//! assert_eq!(name.terminal().to_string(), r"a\x1b]0;x\x07");
+//! ```
+
+mod capture;
+mod error;
+pub mod histogram;
+mod report;
+mod untrusted;
+
+pub use capture::{
+    Capture, CaptureHeader, CaptureWriter, CpuRecords, CpuTrailer, Frame, LoadEnd, Symbols, Target,
+    Trailer,
+};
+pub use error::Error;
+pub use report::{
+    Anomalies, Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Keyed,
+    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, TileReport,
+};
+pub use untrusted::Untrusted;
