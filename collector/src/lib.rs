@@ -1,1 +1,27 @@
-//! cronx-collector
+//! Kernel to Capture: every effect of the profiler lives here.
+//!
+//! The stages, in the order in which a recording calls them:
+//!
+//! 1. [`launch::hold`]: fork the load and stop it at a barrier
+//! 2. [`kernel::Kernel::read`]: struct offsets from the running kernel's BTF
+//! 3. [`probes::Probes::load`], [`probes::Probes::attach`]: the programs, at their hooks
+//! 4. [`probes::Probes::settle`]: mark the load, let each CPU switch once, check our own name
+//! 5. [`privileges::drop_to`]: keep nothing that is not needed any more
+//! 6. [`launch::Held::release`] and [`drain::drain`]: the load runs, the rings are emptied
+//! 7. [`probes::Probes::stop`]: open waits, last slices, loss
+//!
+//! What it does not do: analyse, print, choose an output. It writes a Capture into what it is given.
+
+pub mod btf;
+pub mod doctor;
+pub mod drain;
+mod error;
+pub mod kernel;
+pub mod launch;
+pub mod privileges;
+pub mod probes;
+mod rings;
+pub mod symbolize;
+
+pub use cronx_abi::ABI_VERSION;
+pub use error::Error;

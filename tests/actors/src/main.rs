@@ -1,1 +1,52 @@
-fn main() {}
+//! Programs with a known behaviour, for the tests and the demo to record.
+//!
+//! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was given.
+
+mod hog;
+mod inherit;
+mod timers;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cronx-actor")]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Burns a CPU in code of its own.
+    Hog(hog::Hog),
+    /// Threads that wake by a timer, work a little, and sleep again.
+    Timers(timers::Timers),
+    /// Writes down who it is and what it was given.
+    Inherit(inherit::Inherit),
+}
+
+fn main() {
+    match Cli::parse().role {
+        Role::Hog(hog) => hog.run(),
+        Role::Timers(timers) => timers.run(),
+        Role::Inherit(inherit) => inherit.run(),
+    }
+}
+
+/// Runs the calling thread on one CPU alone.
+fn pin(cpu: usize) {
+    // SAFETY: a set of CPUs is plain data, and the call only reads it.
+    let done = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    assert_eq!(done, 0, "CPU {cpu} is not ours to run on");
+}
+
+/// Names the calling thread, as other tools see it.
+fn name(name: &str) {
+    let name = std::ffi::CString::new(name).expect("names of actors hold no NUL");
+    // SAFETY: a NUL-terminated string that outlives the call.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}

@@ -1,0 +1,229 @@
+//! The window of a recording: from the release of the load until it ends, the rings are emptied.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use cronx_recording::{CaptureWriter, CpuRecords, LoadEnd};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::Error;
+use crate::launch::Load;
+use crate::probes::Probes;
+use crate::symbolize::Symbolizer;
+
+/// How often the rings are emptied. They are sized for far more; see `WAKE_BYTES` for floods.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// Records of one CPU that are gathered before they become a block of the Capture.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// What makes the window close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The load ended, by itself or because we were asked to end it.
+    LoadEnded(LoadEnd),
+    /// The processes that were watched are gone.
+    TargetsGone,
+    /// The time was up.
+    TimeUp,
+    /// An interrupt asked for it; there was no load of ours to end.
+    Interrupted,
+    /// A second interrupt: nothing more is wanted.
+    Aborted,
+}
+
+/// What is recorded, and for how long.
+pub struct Window<'a> {
+    /// The load, if it is ours.
+    pub load: Option<&'a mut Load>,
+    /// The processes, if they are not.
+    pub targets: &'a [u32],
+    /// The longest it may take.
+    pub duration: Option<Duration>,
+    /// Called about every 100 ms with the number of records so far.
+    pub progress: &'a mut dyn FnMut(u64),
+}
+
+impl std::fmt::Debug for Window<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").field("duration", &self.duration).finish_non_exhaustive()
+    }
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub struct Sink<W> {
+    writer: CaptureWriter<W>,
+    symbolizer: Symbolizer,
+    gathered: Vec<CpuRecords>,
+    records: u64,
+}
+
+impl<W: Write> Sink<W> {
+    /// A sink into a Capture whose header is written.
+    pub fn new(writer: CaptureWriter<W>, symbolizer: Symbolizer) -> Self {
+        Self { writer, symbolizer, gathered: Vec::new(), records: 0 }
+    }
+
+    /// Takes what the rings hold now.
+    pub fn take(&mut self, probes: &mut Probes) -> Result<(), Error> {
+        probes.drain_once(|cpu, record| {
+            self.records += 1;
+            self.symbolizer.see(record);
+            gathered(&mut self.gathered, cpu).push(record);
+        });
+        self.flush(BLOCK_BYTES)
+    }
+
+    fn flush(&mut self, at_least: usize) -> Result<(), Error> {
+        for records in &mut self.gathered {
+            if !records.bytes.is_empty() && records.bytes.len() >= at_least {
+                self.writer.records(records)?;
+                records.bytes.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and gives back what ends a Capture: the writer and the names to find.
+    pub fn close(mut self) -> Result<(CaptureWriter<W>, Symbolizer), Error> {
+        self.flush(0)?;
+        Ok((self.writer, self.symbolizer))
+    }
+}
+
+fn gathered(all: &mut Vec<CpuRecords>, cpu: u32) -> &mut CpuRecords {
+    let at = all.iter().position(|records| records.cpu == cpu).unwrap_or_else(|| {
+        all.push(CpuRecords { cpu, bytes: Vec::with_capacity(BLOCK_BYTES * 2) });
+        all.len() - 1
+    });
+    &mut all[at]
+}
+
+/// Empties the rings until the window closes.
+pub fn drain<W: Write>(
+    probes: &mut Probes,
+    sink: &mut Sink<W>,
+    window: Window<'_>,
+) -> Result<Closed, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("starting the reader"))?
+        .block_on(run(probes, sink, window))
+}
+
+async fn run<W: Write>(
+    probes: &mut Probes,
+    sink: &mut Sink<W>,
+    mut window: Window<'_>,
+) -> Result<Closed, Error> {
+    // SAFETY: the set owns its descriptor and gives it to nobody.
+    let full = unsafe { AsyncFd::register(watch_rings(probes)?) }
+        .map_err(Error::system("watching the rings"))?;
+    let mut signals = Signals::new().map_err(Error::system("catching signals"))?;
+    let deadline = Instant::now() + window.duration.unwrap_or(Duration::from_secs(1 << 30));
+    let mut tick = interval(PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = 0_u64;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => ticks += 1,
+            ready = full.readable() => {
+                ready.map_err(Error::system("watching the rings"))?.clear_ready();
+            }
+            () = sleep_until(deadline) => return Ok(Closed::TimeUp),
+            _ = signals.child.recv() => {}
+            _ = signals.interrupt.recv() => {
+                if let Some(closed) = signals.asked(window.load.as_deref(), Signal::SIGINT) {
+                    return Ok(closed);
+                }
+            }
+            _ = signals.terminate.recv() => {
+                if let Some(closed) = signals.asked(window.load.as_deref(), Signal::SIGTERM) {
+                    return Ok(closed);
+                }
+            }
+        }
+        sink.take(probes)?;
+        if let Some(closed) = ended(&mut window)? {
+            return Ok(closed);
+        }
+        if ticks.is_multiple_of(10) {
+            (window.progress)(sink.records);
+        }
+    }
+}
+
+fn ended(window: &mut Window<'_>) -> Result<Option<Closed>, Error> {
+    if let Some(load) = window.load.as_deref_mut() {
+        return Ok(load.try_wait()?.map(Closed::LoadEnded));
+    }
+    let gone = |pid: &u32| {
+        nix::sys::signal::kill(Pid::from_raw(*pid as i32), None) == Err(Errno::ESRCH)
+    };
+    Ok(window.targets.iter().all(gone).then_some(Closed::TargetsGone))
+}
+
+/// Rings are ready to read only when the kernel side forces it: past half full.
+fn watch_rings(probes: &Probes) -> Result<OwnedFd, Error> {
+    let failed = || Error::system("watching the rings");
+    let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed())?;
+    for ring in &probes.rings {
+        // SAFETY: the ring is open for as long as it is borrowed here.
+        let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, ring.cpu.into());
+        set.add(fd, event).map_err(failed())?;
+    }
+    Ok(set.0)
+}
+
+struct Signals {
+    child: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    asked: u32,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            child: signal(SignalKind::child())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            asked: 0,
+        })
+    }
+
+    /// The first interrupt ends the load, and the load's end the window; a second ends all.
+    fn asked(&mut self, load: Option<&Load>, signal: Signal) -> Option<Closed> {
+        self.asked += 1;
+        match (load, self.asked) {
+            (None, 1) => Some(Closed::Interrupted),
+            (Some(load), 1) => {
+                if signal != Signal::SIGINT || !typed_at_our_terminal() {
+                    load.signal(signal);
+                }
+                None
+            }
+            (load, _) => {
+                if let Some(load) = load {
+                    load.signal(Signal::SIGKILL);
+                }
+                Some(Closed::Aborted)
+            }
+        }
+    }
+}
+
+/// An interrupt typed at the terminal reaches the load by itself, as part of our process group.
+fn typed_at_our_terminal() -> bool {
+    nix::unistd::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == nix::unistd::getpgrp())
+}

@@ -1,0 +1,171 @@
+//! What the probes must know of the running kernel before they load.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cronx_recording::Untrusted;
+
+use crate::Error;
+use crate::btf::{Btf, BtfError};
+
+/// Where the kernel shows its own types.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Arguments of `sched_switch`: preempt, prev, next, prev's state. The order moved once (5.18-rc).
+const SWITCH_ARGUMENTS: usize = 4;
+
+/// Offsets in `task_struct` that the probes read, by the name of the global that takes them, and
+/// the member's path; where kernels differ, the first that exists.
+const TASK_MEMBERS: [(&str, &[&str]); 8] = [
+    ("TASK_PID", &["pid"]),
+    ("TASK_TGID", &["tgid"]),
+    ("TASK_START_TIME", &["start_time"]),
+    ("TASK_COMM", &["comm"]),
+    ("TASK_FLAGS", &["flags"]),
+    ("TASK_ON_CPU", &["on_cpu"]),
+    ("TASK_GROUP_LEADER", &["group_leader"]),
+    ("TASK_CPU", &["thread_info.cpu", "cpu"]),
+];
+
+/// Offsets by the name of the probes' global.
+pub type Offsets = BTreeMap<String, u64>;
+
+/// Resolves every offset the probes need, or says which one is missing.
+pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
+    let arguments = btf.tracepoint_arguments("sched_switch")?;
+    if arguments != SWITCH_ARGUMENTS {
+        return Err(BtfError::NoTracepoint {
+            name: format!(
+                "sched_switch with {SWITCH_ARGUMENTS} arguments (this one has {arguments})"
+            ),
+        });
+    }
+    TASK_MEMBERS
+        .iter()
+        .map(|(global, paths)| Ok(((*global).to_owned(), first_member(btf, paths)?)))
+        .collect()
+}
+
+fn first_member(btf: &Btf<'_>, paths: &[&str]) -> Result<u64, BtfError> {
+    let mut found = btf.member_offset("task_struct", paths[0]);
+    for path in &paths[1..] {
+        found = found.or_else(|_| btf.member_offset("task_struct", path));
+    }
+    found
+}
+
+/// The running kernel.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// CPU numbers are below this.
+    pub possible_cpus: u32,
+    /// CPUs that are up.
+    pub online_cpus: Vec<u32>,
+    /// Offsets for the probes.
+    pub offsets: Offsets,
+}
+
+impl Kernel {
+    /// Reads what there is to know of the running kernel.
+    pub fn read() -> Result<Self, Error> {
+        Self::read_with(Path::new(BTF_PATH))
+    }
+
+    /// The same, with the types from a file.
+    pub fn read_with(btf: &Path) -> Result<Self, Error> {
+        let offsets = read_offsets(btf).map_err(|reason| Error::Btf {
+            path: btf.display().to_string(),
+            reason,
+        })?;
+        let uname = nix::sys::utsname::uname().map_err(Error::system("uname"))?;
+        Ok(Self {
+            release: uname.release().to_string_lossy().into_owned(),
+            machine: uname.machine().to_string_lossy().into_owned(),
+            possible_cpus: cpus("possible")?.last().map_or(1, |last| last + 1),
+            online_cpus: cpus("online")?,
+            offsets,
+        })
+    }
+}
+
+fn read_offsets(path: &Path) -> Result<Offsets, String> {
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    Btf::parse(&bytes).and_then(|btf| resolve(&btf)).map_err(|e| e.to_string())
+}
+
+fn cpus(which: &str) -> Result<Vec<u32>, Error> {
+    let path = format!("/sys/devices/system/cpu/{which}");
+    let text = fs::read_to_string(&path).map_err(Error::system(path.clone()))?;
+    parse_cpu_list(&text).ok_or_else(|| Error::NotSupported {
+        feature: "counting CPUs",
+        needs: format!("{path} in the form '0-3,5', but it is {:?}", text.trim()),
+    })
+}
+
+/// Parses `0-3,5`.
+pub fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
+    let mut cpus = Vec::new();
+    for range in text.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if last < first || last > 1 << 16 {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
+/// Names of the device interrupt lines, from `/proc/interrupts`; none if it cannot be read.
+pub fn irq_names() -> BTreeMap<u32, Untrusted> {
+    parse_interrupts(&fs::read_to_string("/proc/interrupts").unwrap_or_default())
+}
+
+/// Takes the last word of each numbered line: the handlers' names.
+fn parse_interrupts(text: &str) -> BTreeMap<u32, Untrusted> {
+    text.lines()
+        .filter_map(|line| {
+            let (number, rest) = line.split_once(':')?;
+            let name = rest.split_whitespace().next_back()?;
+            Some((number.trim().parse().ok()?, Untrusted::from(name)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(parse_cpu_list("0-1\n"), Some(vec![0, 1]));
+        assert_eq!(parse_cpu_list("0,2-3,7"), Some(vec![0, 2, 3, 7]));
+        assert_eq!(parse_cpu_list(""), None);
+        assert_eq!(parse_cpu_list("3-1"), None);
+        assert_eq!(parse_cpu_list("0-4000000000"), None);
+    }
+
+    #[test]
+    fn interrupt_lines_are_named_by_their_last_word() {
+        let text = "           CPU0       CPU1\n  4:         10          0   IO-APIC   4-edge      \
+                    ttyS0\n 24:          0         99   PCI-MSIX-0000:00:01.0   0-edge      \
+                    virtio0-config\nNMI:          0          0   Non-maskable interrupts\n";
+        let names = parse_interrupts(text);
+        assert_eq!(names.len(), 2);
+        assert_eq!(names[&24].raw(), "virtio0-config");
+    }
+
+    #[test]
+    fn the_running_kernel_resolves() {
+        let Ok(bytes) = fs::read(BTF_PATH) else { return };
+        let offsets = resolve(&Btf::parse(&bytes).unwrap()).unwrap();
+        assert_eq!(offsets.len(), TASK_MEMBERS.len());
+        // pid and tgid are neighbours in every kernel there is.
+        assert_eq!(offsets["TASK_TGID"], offsets["TASK_PID"] + 4);
+    }
+}

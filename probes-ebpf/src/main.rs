@@ -1,0 +1,31 @@
+//! The kernel side of cronx: an entry per hook, a few shared bodies, no analysis.
+//!
+//! A CPU's history matters only while somebody watched waits for that CPU. Each CPU has a gate,
+//! `waiters`; slices are told at their end, carrying their start, so whoever ran when a wait began
+//! is caught when it stops. Blame is computed in user space from the records alone.
+//!
+//! What it does not do: decide anything that user space could decide.
+#![no_std]
+#![no_main]
+#![allow(internal_features, reason = "the only way to an atomic add on this target")]
+#![feature(core_intrinsics)]
+
+mod cpu;
+mod interrupt;
+mod iterate;
+mod offsets;
+mod ring;
+mod sample;
+mod switch;
+mod task;
+mod wakeup;
+
+/// The verifier lets GPL-only helpers (stacks, task storage, probe reads) to a dual licence.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Why did the P99 miss?
+#[derive(Debug, Parser)]
+#[command(name = "cronx", version, about = "Why did the P99 miss?", max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Measure how long the threads of a load wait for a CPU, and say for whom.
+    Record(Record),
+    /// Make the report of a capture again; needs no privilege.
+    Report(Report),
+    /// Say what this machine can and cannot do, and how to mend it.
+    Doctor(Doctor),
+}
+
+/// `cronx record`.
+#[derive(Debug, Args)]
+#[command(after_help = "The load runs as the user who called sudo. Exit status: the load's own; \
+    128+N if signal N ended it; 125 if cronx failed; 126 if the command cannot be executed; \
+    127 if it does not exist.")]
+pub struct Record {
+    /// Processes to record, with the descendants they make from now on.
+    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "command")]
+    pub pid: Vec<u32>,
+    /// Close the window after this time (such as 500ms, 30s, 5m); a load still running is ended.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Stack samples a second and CPU while somebody waits; 0 for none.
+    #[arg(long, value_name = "HZ", default_value_t = 199,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub sample_hz: u32,
+    /// Ring buffer of each CPU in KiB; rounded up to a power of two.
+    #[arg(long, value_name = "KIB", default_value_t = 8192,
+          value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
+    pub ring: u32,
+    /// What to report.
+    #[command(flatten)]
+    pub analysis: Analysis,
+    /// Where to put it.
+    #[command(flatten)]
+    pub place: Place,
+    /// The load: a command and its arguments.
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "pid")]
+    pub command: Vec<OsString>,
+}
+
+/// `cronx report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// A capture.cronx that `cronx record` made.
+    pub capture: PathBuf,
+    /// What to report.
+    #[command(flatten)]
+    pub analysis: Analysis,
+    /// Write the pictures and figures into this folder, as `record` does; without it, only print.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Replace a recording in a folder that is not empty.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to report.
+#[derive(Debug, Args)]
+pub struct Analysis {
+    /// A wait longer than this is a miss (such as 500us, 2ms).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub objective: Option<Duration>,
+    /// Only waits of processes of this name.
+    #[arg(long, value_name = "NAME")]
+    pub process: Option<String>,
+    /// Only waits of threads of this name.
+    #[arg(long, value_name = "NAME")]
+    pub thread: Option<String>,
+}
+
+/// Where to put it, and what to say.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Output folder; absent or empty [default: cronx-DATE-TIME]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Replace a recording in a folder that is not empty.
+    #[arg(long)]
+    pub force: bool,
+    /// Print nothing but errors.
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cronx doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parses `500us`, `2ms`, `1.5s`, `5m`; a unit is demanded.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a time is a number and a unit: ns, us, ms, s, m or h".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{number:?} is not a number"))?;
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a time must be longer than nothing and shorter than eternity".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for bad in ["", "5", "s", "0s", "-1s", "1e99h", "1.2.3s", "99999999999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

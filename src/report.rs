@@ -1,0 +1,56 @@
+//! `cronx report`: the analysis of a capture, again, without any privilege.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use cronx_recording::{Capture, Report};
+
+use crate::cli::{self, Analysis};
+use crate::output::Output;
+use crate::screen;
+
+/// Reads, analyses, prints, and writes where asked.
+pub fn run(args: &cli::Report) -> Result<ExitCode> {
+    let capture = read(&args.capture)?;
+    let report = cronx_blame::analyse(&capture, &options(&args.analysis));
+    if let Some(path) = &args.output {
+        let mut output = Output::create(path, args.force)?;
+        write_files(&report, &mut output)?;
+        output.keep();
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        report.write(&mut out)?;
+    } else {
+        write!(out, "{}", screen::render(&report, &screen::Style::of(&out)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<Capture> {
+    let cannot = || format!("cannot read '{}'", path.display());
+    let file = File::open(path).with_context(cannot)?;
+    Capture::read(BufReader::new(file)).with_context(cannot)
+}
+
+/// The command line's wishes, as the analysis takes them.
+pub fn options(analysis: &Analysis) -> cronx_blame::Options {
+    cronx_blame::Options {
+        objective_ns: analysis.objective.map(|objective| objective.as_nanos() as u64),
+        process: analysis.process.clone(),
+        thread: analysis.thread.clone(),
+        ..cronx_blame::Options::default()
+    }
+}
+
+/// Everything that is made of a report.
+pub fn write_files(report: &Report, output: &mut Output) -> Result<()> {
+    output.write("report.json", |file| report.write(file))?;
+    output.write("blame.folded", |file| cronx_flamegraph::write_folded(report, file))?;
+    output.write("blame.svg", |file| cronx_flamegraph::write_svg(report, file))?;
+    output.write("latency.hgrm", |file| cronx_flamegraph::write_hgrm(report, file))?;
+    output.write("latency.hlog", |file| cronx_flamegraph::write_hlog(report, file))
+}

@@ -1,0 +1,51 @@
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Threads that wake by a timer, work a little, and sleep again.
+#[derive(Debug, clap::Args)]
+pub struct Timers {
+    /// The CPU to run on; any, if not given.
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// How many threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Time between two wake-ups.
+    #[arg(long, default_value_t = 1_000)]
+    period_us: u64,
+    /// Work after each.
+    #[arg(long, default_value_t = 50)]
+    work_us: u64,
+    /// For how long.
+    #[arg(long)]
+    seconds: f64,
+    /// Their name.
+    #[arg(long, default_value = "timer")]
+    name: String,
+}
+
+impl Timers {
+    pub fn run(&self) {
+        let until = Instant::now() + Duration::from_secs_f64(self.seconds);
+        thread::scope(|scope| {
+            for _ in 0..self.threads {
+                scope.spawn(|| self.wake_until(until));
+            }
+        });
+    }
+
+    fn wake_until(&self, until: Instant) {
+        if let Some(cpu) = self.cpu {
+            crate::pin(cpu);
+        }
+        crate::name(&self.name);
+        while Instant::now() < until {
+            thread::sleep(Duration::from_micros(self.period_us));
+            let done = Instant::now() + Duration::from_micros(self.work_us);
+            while Instant::now() < done {
+                black_box(());
+            }
+        }
+    }
+}
