@@ -20,7 +20,8 @@ const VICTIM: Color = Color { r: 226, g: 223, b: 214 };
 /// Writes the flamegraph as SVG for a browser: victim, class, culprit, the culprit's stack, from
 /// the top down, each class in a colour of its own.
 ///
-/// Names are text in it and nothing else. Without a wait it is a picture that says so.
+/// Names are text in it and nothing else. Without a complete wait it is a picture
+/// that says so.
 pub fn write_svg(report: &Report, mut out: impl Write) -> Result<(), Error> {
     let total = report.folds.iter().try_fold(0_u64, |sum, fold| sum.checked_add(fold.waited_ns));
     if total.ok_or(Error::TooLong)? == 0 {
@@ -36,7 +37,7 @@ const EMPTY: &str = r##"<?xml version="1.0" standalone="no"?>
 <svg version="1.1" width="1200" height="120" viewBox="0 0 1200 120" xmlns="http://www.w3.org/2000/svg">
 <rect width="100%" height="100%" fill="#fcfcfa"/>
 <text x="50%" y="45" text-anchor="middle" font-family="monospace" font-size="17">Why they waited</text>
-<text x="50%" y="80" text-anchor="middle" font-family="monospace" font-size="12">No thread waited for a CPU.</text>
+<text x="50%" y="80" text-anchor="middle" font-family="monospace" font-size="12">No complete wait for a CPU was recorded.</text>
 </svg>
 "##;
 
@@ -68,7 +69,7 @@ fn subtitle(report: &Report) -> String {
         );
     let plural = if report.waits == 1 { "" } else { "s" };
     format!(
-        "{} wait{plural}, {} in all, {p99}. Top down: who waited, for what kind, for whom, doing what",
+        "{} wait{plural}, {} in all, {p99}. From the top: who waited, for what, for whom, and what that was doing",
         units::count(report.waits),
         units::duration(report.waited_ns),
     )

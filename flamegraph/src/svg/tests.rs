@@ -84,7 +84,7 @@ fn no_waits_is_a_picture_that_says_so() {
     for folds in [vec![], vec![fold("worker", Class::Unknown, "", &[], 0)]] {
         let text = svg(folds);
         check_xml(&text);
-        assert!(text.contains("No thread waited for a CPU."));
+        assert!(text.contains("No complete wait for a CPU was recorded."));
     }
 }
 
