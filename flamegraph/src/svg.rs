@@ -46,7 +46,7 @@ fn options<'a>(report: &Report, palette: &'a mut PaletteMap) -> Options<'a> {
     options.title = TITLE.into();
     options.subtitle = Some(subtitle(report));
     options.count_name = "ns".into();
-    options.name_type = "Waited for:".into();
+    options.name_type = "Name:".into();
     options.min_width = MIN_WIDTH_PERCENT;
     options.direction = Direction::Inverted;
     options.text_truncate_direction = TextTruncateDirection::Right;
