@@ -1,0 +1,192 @@
+//! Reports made by hand: what a recording of a server beside a compactor could say.
+
+use cronx_recording::{
+    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, LoadEnd, Metric,
+    MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, Target, TileReport, histogram,
+};
+
+const MS: u64 = 1_000_000;
+
+/// Enough waits for every quantile, a tail, three misses, nothing lost.
+pub(crate) fn plausible() -> Report {
+    Report {
+        schema: SCHEMA.to_owned(),
+        provenance: provenance(),
+        objective_ns: Some(5 * MS),
+        waits: 43_120,
+        waited_ns: 1_830 * MS,
+        misses: Some(12),
+        censored: Censored { count: 2, waited_ns: 61 * MS, max_ns: 48 * MS },
+        boundary: Boundary { open_unknown: 1, close_unknown: 0 },
+        metrics: vec![
+            metric(MetricName::WakeToRun, [12_400, 80_200, 3_104_000, 9_800_000, 14_127_000]),
+            metric(MetricName::Placement, [2_100, 4_050, 18_000, 40_100, 112_000]),
+            metric(MetricName::RunQueue, [10_100, 76_300, 3_080_000, 9_790_000, 14_115_000]),
+        ],
+        blame: classes(&[1_100, 400, 30, 180, 30, 90]),
+        culprits: culprits(&[900, 400, 180, 120, 90, 80, 30, 30]),
+        tail: Some(Tail {
+            threshold_ns: 3_104_000,
+            waits: 432,
+            waited_ns: 412 * MS,
+            blame: classes(&[290, 60, 4, 40, 8, 10]),
+            culprits: culprits(&[251, 60, 40, 30, 10, 9, 8, 4]),
+        }),
+        worst: misses(),
+        folds: folds(),
+        health: Health {
+            records: 181_004,
+            unknown_ns: 90 * MS,
+            samples: 3_800,
+            profiler_cpu_ns: 61 * MS,
+            ..Health::default()
+        },
+    }
+}
+
+/// A window in which nothing waited.
+pub(crate) fn idle() -> Report {
+    Report {
+        objective_ns: None,
+        waits: 0,
+        waited_ns: 0,
+        misses: None,
+        censored: Censored::default(),
+        boundary: Boundary::default(),
+        metrics: vec![],
+        blame: vec![],
+        culprits: vec![],
+        tail: None,
+        worst: vec![],
+        folds: vec![],
+        health: Health::default(),
+        ..plausible()
+    }
+}
+
+/// Too few waits for a tail.
+pub(crate) fn few() -> Report {
+    let mut report = Report {
+        waits: 42,
+        waited_ns: 3 * MS,
+        blame: vec![ClassBlame { class: Class::Idle, waited_ns: 3 * MS }],
+        culprits: vec![blamed(Class::Idle, "", "", 0, 3)],
+        ..idle()
+    };
+    let mut wake_to_run = metric(MetricName::WakeToRun, [12_400, 80_200, 0, 0, 240_000]);
+    wake_to_run.all = Quantiles { count: 42, p99_ns: None, p999_ns: None, ..wake_to_run.all };
+    report.metrics = vec![wake_to_run];
+    report
+}
+
+fn provenance() -> Provenance {
+    Provenance {
+        cronx_version: "0.1.0".to_owned(),
+        kernel: "6.12.48-cloud-amd64".into(),
+        machine: "x86_64".to_owned(),
+        online_cpus: 4,
+        target: Target::Command { argv: vec!["./load.sh".into(), "--fast".into()] },
+        started_unix_ns: 1_700_000_000_250_000_000,
+        duration_ns: 12_500 * MS,
+        load: Some(LoadEnd::Exited(0)),
+    }
+}
+
+fn metric(name: MetricName, [p50, p90, p99, p999, max_ns]: [u64; 5]) -> Metric {
+    let all = Quantiles {
+        count: 43_120,
+        sum_ns: 1_830 * MS,
+        p50_ns: Some(p50),
+        p90_ns: Some(p90),
+        p99_ns: Some(p99),
+        p999_ns: Some(p999),
+        max_ns,
+        histogram: histogram::encode(&histogram::empty()),
+    };
+    Metric { name, all, by_process: vec![], by_thread: vec![], by_cpu: vec![] }
+}
+
+fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
+    let order =
+        [Class::Task, Class::Softirq, Class::Irq, Class::Idle, Class::Placement, Class::Unknown];
+    let mut blame: Vec<_> = order
+        .into_iter()
+        .zip(ms)
+        .map(|(class, ms)| ClassBlame { class, waited_ns: ms * MS })
+        .collect();
+    blame.sort_by_key(|blame| std::cmp::Reverse(blame.waited_ns));
+    blame
+}
+
+fn culprits(ms: &[u64; 8]) -> Vec<CulpritBlame> {
+    vec![
+        blamed(Class::Task, "compactor", "rocksdb", 5120, ms[0]),
+        blamed(Class::Softirq, "NET_RX", "", 0, ms[1]),
+        blamed(Class::Idle, "", "", 0, ms[2]),
+        blamed(Class::Task, "kworker/2:1", "kworker/2:1", 77, ms[3]),
+        blamed(Class::Unknown, "", "", 0, ms[4]),
+        blamed(Class::Task, "sshd", "sshd", 901, ms[5]),
+        blamed(Class::Placement, "", "", 0, ms[6]),
+        blamed(Class::Irq, "eth0-rx-1", "", 0, ms[7]),
+    ]
+}
+
+fn blamed(class: Class, name: &str, process: &str, tid: u32, ms: u64) -> CulpritBlame {
+    CulpritBlame { class, culprit: culprit(name, process, tid), waited_ns: ms * MS }
+}
+
+pub(crate) fn culprit(name: &str, process: &str, tid: u32) -> Culprit {
+    Culprit { name: name.into(), process: process.into(), tid, tgid: tid }
+}
+
+fn misses() -> Vec<Miss> {
+    let placement = || (Class::Placement, culprit("", "", 0), 12_000);
+    let compactor = |ns| (Class::Task, culprit("compactor", "rocksdb", 5120), ns);
+    let rx = |ns| (Class::Softirq, culprit("NET_RX", "", 0), ns);
+    let mut many = vec![placement()];
+    for i in 1..=5 {
+        many.extend([compactor(i * 900_000), rx(i * 41_000)]);
+    }
+    vec![
+        miss("wakeup", "softirq NET_RX", 4_201_377_000, many),
+        miss("preempted", "", 9_870_100_000, vec![compactor(11_000_000)]),
+        miss(
+            "wakeup",
+            "acceptor 4702",
+            510_000_000,
+            vec![placement(), rx(300_000), compactor(9_500_000)],
+        ),
+    ]
+}
+
+fn miss(opening: &str, waker: &str, at_ns: u64, pieces: Vec<(Class, Culprit, u64)>) -> Miss {
+    let mut waited_ns = 0;
+    let mut tiles = Vec::new();
+    for (class, culprit, length_ns) in pieces {
+        tiles.push(TileReport { from_ns: waited_ns, length_ns, class, culprit, cpu: Some(2) });
+        waited_ns += length_ns;
+    }
+    Miss {
+        thread: "worker-3".into(),
+        process: "server".into(),
+        tid: 4711,
+        tgid: 4700,
+        at_ns,
+        waited_ns,
+        cpu: 2,
+        opening: opening.to_owned(),
+        waker: waker.into(),
+        tiles,
+    }
+}
+
+fn folds() -> Vec<Fold> {
+    let fold = |class, culprit: &str, waited_ns| Fold {
+        victim: "worker-3".into(),
+        class,
+        culprit: culprit.into(),
+        stack: vec![],
+        waited_ns,
+    };
+    vec![fold(Class::Task, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
+}
