@@ -1,1 +1,91 @@
-//! cronx-blame
+//! Capture to Report: every nanosecond of a wait gets an owner, or is called unknown.
+//!
+//! One module a stage, in the order of the data:
+//!
+//! ```text
+//! decode    bytes -> one event
+//! order     one CPU's records by sequence: duplicates, holes, inversions
+//! names     who a task was at an instant
+//! owners    what a tile can be owed to, as small numbers
+//! evidence  all records -> a timeline for each CPU, the marks of each victim, the samples
+//! timeline  one CPU's time as four lanes: doubt, hard interrupts, softirqs, slices
+//! waits     the marks of a victim -> its waits, by a state machine
+//! tile      one wait and the timelines -> tiles that sum to it
+//! tally     nanoseconds by owner -> blame by class and culprit
+//! metric, tail, worst, fold, report: the parts of the Report
+//! ```
+//!
+//! It is a pure function and total: bad evidence becomes an anomaly that is counted, never a panic
+//! and never a made-up number. What it does not do: open a file, read a clock, print, or decide
+//! whether a build is good.
+//!
+//! ```
+//! use cronx_abi::{Header, Record, Slice, TaskKey, Wait, WaitRecord, kind, opening};
+//! use cronx_blame::{Options, analyse};
+//! use cronx_recording::{Capture, Class, CpuRecords};
+//!
+//! let hog = TaskKey { start_ns: 1, tid: 7, tgid: 7 };
+//! let victim = TaskKey { start_ns: 2, tid: 8, tgid: 8 };
+//! let record = WaitRecord {
+//!     header: Header { at_ns: 900, seq: 1, kind: kind::WAIT, ..Header::default() },
+//!     slice: Slice { since_ns: 300, task: hog },
+//!     wait: Wait { open_ns: 400, queued_ns: 400, victim, opening: opening::PREEMPTED, ..Wait::default() },
+//! };
+//! let mut records = CpuRecords::default();
+//! records.push(record.as_bytes());
+//!
+//! let capture = Capture { records: vec![records], ..Capture::default() };
+//! let report = analyse(&capture, &Options::default());
+//! assert_eq!(report.waited_ns, 500);
+//! assert_eq!(report.culprits[0].class, Class::Task);
+//! assert_eq!(report.culprits[0].culprit.tid, 7);
+//! ```
+
+mod anomaly;
+mod decode;
+mod evidence;
+mod fold;
+mod metric;
+mod names;
+mod order;
+mod owners;
+mod report;
+mod tail;
+mod tally;
+mod tile;
+mod timeline;
+mod waits;
+mod worst;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+
+use cronx_recording::{Capture, Report};
+
+/// What to look at and against what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A wait longer than this is a miss, nanoseconds; `None` for no objective.
+    pub objective_ns: Option<u64>,
+    /// Only the waits of threads of processes of exactly this name; culprits are always kept.
+    pub process: Option<String>,
+    /// Only the waits of threads of exactly this name; culprits are always kept.
+    pub thread: Option<String>,
+    /// How many of the longest waits to report one by one.
+    pub worst: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { objective_ns: None, process: None, thread: None, worst: 32 }
+    }
+}
+
+/// Says of every wait in `capture` what it was waiting for.
+///
+/// Total: any bytes give a Report, and what they contradict is counted in its `health`.
+pub fn analyse(capture: &Capture, options: &Options) -> Report {
+    report::assemble(capture, options)
+}

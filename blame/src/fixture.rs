@@ -1,0 +1,320 @@
+//! A tiny text form of Captures, for tests.
+//!
+//! ```text
+//! window 0..1000
+//! 100 cpu0 slice hog 40             hog ran [40, 100); `contradicts` may follow
+//! 100 cpu0 wait victim 60..70 hog 40  opened at 60, queued at 70, closed at 100 after hog's slice;
+//!                                   then any of: fork preempted first=N on=N moves=N by=NAME irq=LAYER:N
+//!                                   contradicts
+//! 100 cpu0 move victim 0>1
+//! 100 cpu0 irq 24 since 90          also `vector` and `softirq`
+//! 100 cpu0 sample hog main,work k:sys_read     user frames, then kernel frames, outermost first
+//! 100 cpu0 task hog/batch           hog's process is batch
+//! 100 cpu0 open victim 60..70       options as for wait; also `unseen`
+//! 100 cpu0 unopened victim
+//! lost cpu0 2                       two numbers go by
+//! end cpu0 hog 90                   the trailer's occupant
+//! torn
+//! ```
+//! A name is a task: the first is tid 1, and so on, each a process of its own. `idle` is tid 0.
+//! Names tell themselves by a TASK record at 0, but for those that begin with `?`.
+
+use std::collections::BTreeMap;
+
+use cronx_abi::{
+    COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
+    SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES, UnopenedRecord, Wait,
+    WaitRecord, Waker, flag, kind, layer, opening,
+};
+use cronx_recording::{Capture, CpuRecords, CpuTrailer, Frame, Report, Symbols, Trailer};
+
+use crate::{Options, analyse};
+
+/// The Capture that `text` describes.
+pub(crate) fn capture(text: &str) -> Capture {
+    let mut scene = Scene::default();
+    scene.capture.trailer = Some(Trailer { stopped_ns: 1_000, ..Trailer::default() });
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        scene.line(&line.split_whitespace().collect::<Vec<_>>());
+    }
+    scene.finish()
+}
+
+pub(crate) fn report(text: &str) -> Report {
+    analyse(&capture(text), &Options::default())
+}
+
+/// Every wait with its tiles, longest first, then everything out of the ordinary.
+pub(crate) fn tiles(text: &str) -> String {
+    let report = report(text);
+    let mut out = String::new();
+    for miss in &report.worst {
+        out += &format!("{} {}:", miss.thread.raw(), miss.waited_ns);
+        for tile in &miss.tiles {
+            let cpu = tile.cpu.map(|cpu| format!("@{cpu}")).unwrap_or_default();
+            let name = tile.culprit.name.raw();
+            let parted = if name.is_empty() { "" } else { ":" };
+            out += &format!(" {}{parted}{name}{cpu}={}", tile.class.name(), tile.length_ns);
+        }
+        out.push('\n');
+    }
+    out += &oddities(&report);
+    out
+}
+
+/// Censored and boundary waits, anomalies, imbalance: whatever is not 0.
+pub(crate) fn oddities(report: &Report) -> String {
+    let mut out = String::new();
+    let c = &report.censored;
+    if c.count > 0 {
+        out += &format!("censored {} sum {} max {}\n", c.count, c.waited_ns, c.max_ns);
+    }
+    let health = &report.health;
+    let numbers = [
+        ("open_unknown", report.boundary.open_unknown),
+        ("close_unknown", report.boundary.close_unknown),
+        ("missing", health.missing),
+        ("unbalanced", health.unbalanced),
+    ];
+    let anomalies = health.anomalies.iter().map(|(kind, n)| (kind.as_str(), *n));
+    for (name, n) in numbers.into_iter().filter(|(_, n)| *n > 0).chain(anomalies) {
+        out += &format!("{name} {n}\n");
+    }
+    out
+}
+
+#[derive(Default)]
+struct Scene {
+    capture: Capture,
+    records: BTreeMap<u32, CpuRecords>,
+    seqs: BTreeMap<u32, u64>,
+    tasks: BTreeMap<String, TaskKey>,
+    addresses: BTreeMap<String, u64>,
+    torn: bool,
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+fn cpu(text: &str) -> u32 {
+    number(text.strip_prefix("cpu").expect("a CPU is written cpu0")) as u32
+}
+
+fn pair<'a>(text: &'a str, by: &str) -> (&'a str, &'a str) {
+    text.split_once(by).unwrap_or_else(|| panic!("{text:?} has no {by:?}"))
+}
+
+impl Scene {
+    fn line(&mut self, words: &[&str]) {
+        match *words {
+            ["window", window] => {
+                let (from, to) = pair(window, "..");
+                self.capture.header.started_ns = number(from);
+                self.trailer().stopped_ns = number(to);
+            }
+            ["lost", on, n] => *self.seqs.entry(cpu(on)).or_default() += number(n),
+            ["torn"] => self.torn = true,
+            ["end", on, name, since] => {
+                let task = self.task(name, 0);
+                let end = CpuTrailer {
+                    cpu: cpu(on),
+                    occupant_start_ns: task.start_ns,
+                    occupant_tid: task.tid,
+                    occupant_tgid: task.tgid,
+                    since_ns: number(since),
+                    ..CpuTrailer::default()
+                };
+                self.trailer().cpus.push(end);
+            }
+            [at, on, kind, ref rest @ ..] => self.record(number(at), cpu(on), kind, rest),
+            _ => panic!("what is {words:?}?"),
+        }
+    }
+
+    fn trailer(&mut self) -> &mut Trailer {
+        self.capture.trailer.as_mut().expect("every scene begins with a trailer")
+    }
+
+    fn task(&mut self, name: &str, on: u32) -> TaskKey {
+        if name == "idle" {
+            return TaskKey::default();
+        }
+        if let Some(&task) = self.tasks.get(name) {
+            return task;
+        }
+        let tid = self.tasks.len() as u32 + 1;
+        let task = TaskKey { start_ns: 1_000 + u64::from(tid), tid, tgid: tid };
+        self.tasks.insert(name.to_owned(), task);
+        if !name.starts_with('?') {
+            self.name(0, on, task, name, name);
+        }
+        task
+    }
+
+    fn name(&mut self, at_ns: u64, on: u32, task: TaskKey, comm: &str, process: &str) {
+        let text = |name: &str| {
+            let mut bytes = [0; COMM_LEN];
+            bytes[..name.len()].copy_from_slice(name.as_bytes());
+            bytes
+        };
+        let header = self.header(at_ns, on, kind::TASK);
+        let (comm, process) = (text(comm), text(process));
+        self.push(on, &TaskRecord { header, task, comm, process, flags: 0, reserved: 0 });
+    }
+
+    fn header(&mut self, at_ns: u64, on: u32, kind: u8) -> Header {
+        let seq = self.seqs.entry(on).or_default();
+        *seq += 1;
+        Header { at_ns, seq: *seq, kind, flags: 0, cpu: on as u16, reserved: 0 }
+    }
+
+    fn push(&mut self, on: u32, record: &impl Record) {
+        let records = self.records.entry(on).or_default();
+        records.cpu = on;
+        records.push(record.as_bytes());
+    }
+
+    fn record(&mut self, at_ns: u64, on: u32, kind: &str, rest: &[&str]) {
+        match (kind, rest) {
+            ("slice", [name, since, options @ ..]) => {
+                let task = self.task(name, on);
+                let mut header = self.header(at_ns, on, kind::SLICE);
+                header.flags = u8::from(options.contains(&"contradicts")) * flag::CONTRADICTS;
+                let slice = Slice { since_ns: number(since), task };
+                self.push(on, &SliceRecord { header, slice });
+            }
+            ("wait", [name, span, runner, since, options @ ..]) => {
+                let (task, wait) = (self.task(runner, on), self.wait(name, span, on, options));
+                let mut header = self.header(at_ns, on, kind::WAIT);
+                header.flags = u8::from(options.contains(&"contradicts")) * flag::CONTRADICTS;
+                let slice = Slice { since_ns: number(since), task };
+                self.push(on, &WaitRecord { header, slice, wait });
+            }
+            ("open" | "unseen", [name, span, options @ ..]) => {
+                let wait = self.wait(name, span, on, options);
+                let kind = if kind == "open" { kind::OPEN } else { kind::UNSEEN_CLOSE };
+                let header = self.header(at_ns, on, kind);
+                self.push(on, &OpenWaitRecord { header, wait });
+            }
+            ("unopened", [name]) => {
+                let victim = self.task(name, on);
+                let header = self.header(at_ns, on, kind::UNOPENED);
+                self.push(on, &UnopenedRecord { header, victim });
+            }
+            ("move", [name, queues]) => {
+                let victim = self.task(name, on);
+                let (from, to) = pair(queues, ">");
+                let (from, to) = (number(from) as u16, number(to) as u16);
+                let header = self.header(at_ns, on, kind::MOVE);
+                self.push(on, &MoveRecord { header, victim, from, to, reserved: 0 });
+            }
+            ("irq" | "vector" | "softirq", [vector, "since", since]) => {
+                let vector = number(vector) as u32;
+                let header = self.header(at_ns, on, kind::INTERRUPT);
+                let (since_ns, layer) = (number(since), layer(kind));
+                let record = InterruptRecord { header, since_ns, vector, layer, reserved: [0; 3] };
+                self.push(on, &record);
+            }
+            ("sample", [name, frames @ ..]) => self.sample(at_ns, on, name, frames),
+            ("task", [names]) => {
+                let (comm, process) = names.split_once('/').unwrap_or((names, names));
+                // `old=new` renames: the task is known by its first name.
+                let (known, comm) = comm.split_once('=').unwrap_or((comm, comm));
+                let task = self.task(known, on);
+                self.name(at_ns, on, task, comm, process);
+            }
+            _ => panic!("what is {kind} {rest:?}?"),
+        }
+    }
+
+    fn wait(&mut self, name: &str, span: &str, on: u32, options: &[&str]) -> Wait {
+        let (open, queued) = pair(span, "..");
+        let mut wait = Wait {
+            open_ns: number(open),
+            queued_ns: number(queued),
+            victim: self.task(name, on),
+            first_cpu: on as u16,
+            cpu: on as u16,
+            opening: opening::WAKEUP,
+            ..Wait::default()
+        };
+        for option in options {
+            match option.split_once('=') {
+                None if *option == "fork" => wait.opening = opening::FORK,
+                None if *option == "preempted" => wait.opening = opening::PREEMPTED,
+                None if *option == "contradicts" => {}
+                Some(("opening", n)) => wait.opening = number(n) as u8,
+                Some(("first", n)) => wait.first_cpu = number(n) as u16,
+                Some(("on", n)) => wait.cpu = number(n) as u16,
+                Some(("moves", n)) => wait.moves = number(n) as u16,
+                Some(("by", name)) => wait.waker.task = self.task(name, on),
+                Some(("irq", text)) => {
+                    let (kind, n) = pair(text, ":");
+                    let interrupt = u32::from(layer(kind)) << 24 | number(n) as u32;
+                    wait.waker = Waker { interrupt, ..wait.waker };
+                }
+                _ => panic!("what is {option:?}?"),
+            }
+        }
+        wait
+    }
+
+    /// Frames of the kernel begin with `k:`; one called `?` has no symbol.
+    fn sample(&mut self, at_ns: u64, on: u32, name: &str, frames: &[&str]) {
+        let task = self.task(name, on);
+        let (mut kernel, mut user) = ([0; KERNEL_FRAMES], [0; USER_FRAMES]);
+        let (mut kernel_bytes, mut user_bytes) = (0, 0);
+        for run in frames {
+            let (names, room, bytes) = match run.strip_prefix("k:") {
+                Some(names) => (names, kernel.as_mut_slice(), &mut kernel_bytes),
+                None => (*run, user.as_mut_slice(), &mut user_bytes),
+            };
+            for (slot, function) in room.iter_mut().zip(names.split(',').rev()) {
+                *slot = self.address(function, task, run.starts_with("k:"));
+                *bytes += 8;
+            }
+        }
+        let header = self.header(at_ns, on, kind::SAMPLE);
+        let record = SampleRecord { header, task, kernel_bytes, user_bytes, kernel, user };
+        self.push(on, &record);
+    }
+
+    fn address(&mut self, function: &str, task: TaskKey, of_kernel: bool) -> u64 {
+        let next = self.addresses.len() as u64 + 0x1000;
+        let address = *self.addresses.entry(function.to_owned()).or_insert(next);
+        let Symbols { kernel, user } = &mut self.capture.symbols;
+        let map = if of_kernel { kernel } else { user.entry(task.tgid).or_default() };
+        if function != "?" {
+            map.insert(address, Frame { function: Some(function.into()), module: None });
+        }
+        address
+    }
+
+    fn finish(mut self) -> Capture {
+        self.capture.records = self.records.into_values().collect();
+        let trailer = self.capture.trailer.as_mut().expect("every scene begins with a trailer");
+        for (&cpu, &last_seq) in &self.seqs {
+            match trailer.cpus.iter_mut().find(|end| end.cpu == cpu) {
+                Some(end) => end.last_seq = last_seq,
+                None => {
+                    trailer.cpus.push(CpuTrailer { cpu, last_seq, ..CpuTrailer::default() });
+                }
+            }
+        }
+        if self.torn {
+            self.capture.trailer = None;
+            self.capture.torn = Some("it ends without a trailer".to_owned());
+        }
+        self.capture
+    }
+}
+
+fn layer(kind: &str) -> u8 {
+    match kind {
+        "irq" => layer::IRQ,
+        "vector" => layer::VECTOR,
+        "softirq" => layer::SOFTIRQ,
+        _ => panic!("{kind:?} is no layer"),
+    }
+}

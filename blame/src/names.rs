@@ -1,0 +1,104 @@
+//! Who a task was at an instant, and strings as small numbers.
+
+use std::collections::HashMap;
+
+use cronx_abi::{TaskKey, TaskRecord};
+use cronx_recording::Untrusted;
+
+/// A string of this Capture. Nameless tasks are named by their number, which takes no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Name {
+    Text(u32),
+    Tid(u32),
+}
+
+impl Name {
+    /// The empty string, which every table holds first.
+    pub(crate) const EMPTY: Self = Self::Text(0);
+}
+
+/// Every string once.
+#[derive(Debug)]
+pub(crate) struct Strings {
+    texts: Vec<Untrusted>,
+    index: HashMap<Untrusted, u32>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        let mut strings = Self { texts: Vec::new(), index: HashMap::new() };
+        strings.intern(Untrusted::default());
+        strings
+    }
+}
+
+impl Strings {
+    pub(crate) fn intern(&mut self, text: Untrusted) -> Name {
+        if let Some(&number) = self.index.get(&text) {
+            return Name::Text(number);
+        }
+        let number = self.texts.len() as u32;
+        self.texts.push(text.clone());
+        self.index.insert(text, number);
+        Name::Text(number)
+    }
+
+    pub(crate) fn text(&self, name: Name) -> Untrusted {
+        match name {
+            Name::Text(number) => self.texts.get(number as usize).cloned().unwrap_or_default(),
+            Name::Tid(tid) => format!("tid {tid}").into(),
+        }
+    }
+
+    /// Whether `name` is exactly `wanted`; no wish is granted by every name.
+    pub(crate) fn is(&self, name: Name, wanted: Option<&str>) -> bool {
+        wanted.is_none_or(|wanted| self.text(name).raw() == wanted)
+    }
+}
+
+/// The names of one task from an instant on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Named {
+    task: TaskKey,
+    at_ns: u64,
+    /// The thread's name.
+    pub(crate) thread: Name,
+    /// The name of its process.
+    pub(crate) process: Name,
+}
+
+/// Every TASK record, by task and then by time.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<Named>);
+
+impl Names {
+    pub(crate) fn new(records: impl Iterator<Item = TaskRecord>, strings: &mut Strings) -> Self {
+        let mut named: Vec<_> = records.map(|record| name(&record, strings)).collect();
+        named.sort_unstable();
+        named.dedup();
+        Self(named)
+    }
+
+    /// The names that held at `at_ns`: those of the latest record until then. The first record also
+    /// names what came before it, since it may have been written a moment late.
+    pub(crate) fn of(&self, task: TaskKey, at_ns: u64) -> Named {
+        let after = self.0.partition_point(|n| (n.task, n.at_ns) <= (task, at_ns));
+        let before = after.checked_sub(1).map(|i| self.0[i]).filter(|n| n.task == task);
+        let first = self.0.get(after).copied().filter(|n| n.task == task);
+        let nameless =
+            Named { task, at_ns, thread: Name::Tid(task.tid), process: Name::Tid(task.tgid) };
+        before.or(first).unwrap_or(nameless)
+    }
+}
+
+fn name(record: &TaskRecord, strings: &mut Strings) -> Named {
+    Named {
+        task: record.task,
+        at_ns: record.header.at_ns,
+        thread: strings.intern(Untrusted::from_kernel(&record.comm)),
+        process: strings.intern(Untrusted::from_kernel(&record.process)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

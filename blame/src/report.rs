@@ -1,0 +1,168 @@
+//! The stages in order, and the Report put together from what they give.
+
+use cronx_recording::{
+    Capture, Censored, Fold, Health, Miss, Provenance, Report, SCHEMA, Tail, Trailer,
+};
+
+use crate::anomaly::Counts;
+use crate::evidence::{self, Evidence};
+use crate::fold::Folds;
+use crate::tally::Tally;
+use crate::tile::Tiler;
+use crate::waits::{self, Interval, Waits};
+use crate::{Options, metric, tail, worst};
+
+/// From records to Report.
+pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
+    let mut anomalies = Counts::default();
+    let mut evidence = evidence::collect(capture, &mut anomalies);
+    let waits = waits::build(&mut evidence, options, &mut anomalies);
+    let blamed = blame(capture, &evidence, &waits, options, &mut anomalies);
+    let (owners, strings) = (&evidence.owners, &evidence.strings);
+    let unknown_ns = blamed.all.unknown_ns();
+    Report {
+        schema: SCHEMA.to_owned(),
+        provenance: provenance(capture, &evidence),
+        objective_ns: options.objective_ns,
+        waits: blamed.all.waits,
+        waited_ns: blamed.all.waited_ns,
+        misses: options.objective_ns.map(|objective| misses(&waits.closed, objective)),
+        censored: censored(&waits.censored),
+        boundary: waits.boundary,
+        metrics: metric::metrics(&waits.closed, strings),
+        blame: blamed.all.classes(owners),
+        culprits: blamed.all.culprits(owners, strings),
+        tail: blamed.tail.map(|(threshold_ns, tally)| Tail {
+            threshold_ns,
+            waits: tally.waits,
+            waited_ns: tally.waited_ns,
+            blame: tally.classes(owners),
+            culprits: tally.culprits(owners, strings),
+        }),
+        worst: blamed.worst,
+        folds: blamed.folds,
+        health: Health {
+            unbalanced: blamed.unbalanced,
+            unknown_ns,
+            ..health(capture, &evidence, anomalies)
+        },
+    }
+}
+
+/// What one pass over the tiles of every wait gives.
+struct Blamed {
+    all: Tally,
+    /// The threshold, and what is at or above it.
+    tail: Option<(u64, Tally)>,
+    worst: Vec<Miss>,
+    folds: Vec<Fold>,
+    unbalanced: u64,
+}
+
+fn blame(
+    capture: &Capture,
+    evidence: &Evidence,
+    waits: &Waits,
+    options: &Options,
+    anomalies: &mut Counts,
+) -> Blamed {
+    let ranked = longest_first(&waits.closed);
+    let lengths: Vec<_> = ranked.iter().map(|&i| waits.closed[i as usize].length_ns()).collect();
+    let mut tail = tail::threshold_ns(&lengths, options.objective_ns)
+        .map(|threshold_ns| (threshold_ns, Tally::new(&evidence.owners)));
+    let mut all = Tally::new(&evidence.owners);
+    let mut folds = Folds::new(evidence);
+    let mut worst = Vec::new();
+    let mut tiles = Vec::new();
+    let mut cutter = tiler(evidence, anomalies);
+    for (rank, &number) in ranked.iter().enumerate() {
+        let interval = &waits.closed[number as usize];
+        cutter.tile(interval, &mut tiles);
+        all.add(&tiles);
+        folds.add(interval.thread, &tiles);
+        if let Some((_, tally)) = tail.as_mut().filter(|(from, _)| interval.length_ns() >= *from) {
+            tally.add(&tiles);
+        }
+        if rank < options.worst {
+            worst.push(worst::miss(interval, &tiles, evidence, &capture.header.irq_names));
+        }
+    }
+    // Censored waits are tiled for the balance alone: their sums would mix with no other.
+    for interval in &waits.censored {
+        cutter.tile(interval, &mut tiles);
+    }
+    let unbalanced = cutter.unbalanced;
+    let folds = folds.finish(evidence, &capture.symbols);
+    Blamed { all, tail, worst, folds, unbalanced }
+}
+
+fn tiler<'a>(evidence: &'a Evidence, anomalies: &'a mut Counts) -> Tiler<'a> {
+    Tiler {
+        timelines: &evidence.timelines,
+        owners: &evidence.owners,
+        marks: &evidence.marks,
+        anomalies,
+        unbalanced: 0,
+    }
+}
+
+/// Numbers of the waits; of equally long ones the earlier comes first.
+fn longest_first(closed: &[Interval]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = (0..closed.len() as u32).collect();
+    numbers.sort_unstable_by_key(|&number| {
+        let interval = &closed[number as usize];
+        let length = std::cmp::Reverse(interval.length_ns());
+        (length, interval.wait.open_ns, interval.wait.victim, number)
+    });
+    numbers
+}
+
+fn misses(closed: &[Interval], objective_ns: u64) -> u64 {
+    closed.iter().filter(|interval| interval.length_ns() > objective_ns).count() as u64
+}
+
+fn censored(intervals: &[Interval]) -> Censored {
+    let lengths = || intervals.iter().map(Interval::length_ns);
+    Censored {
+        count: intervals.len() as u64,
+        waited_ns: lengths().fold(0, u64::saturating_add),
+        max_ns: lengths().max().unwrap_or(0),
+    }
+}
+
+fn provenance(capture: &Capture, evidence: &Evidence) -> Provenance {
+    let header = &capture.header;
+    Provenance {
+        cronx_version: header.cronx_version.clone(),
+        kernel: header.kernel.clone(),
+        machine: header.machine.clone(),
+        online_cpus: header.online_cpus,
+        target: header.target.clone(),
+        started_unix_ns: header.started_unix_ns,
+        duration_ns: evidence.stopped_ns.saturating_sub(evidence.started_ns),
+        load: capture.trailer.as_ref().and_then(|trailer| trailer.load),
+    }
+}
+
+fn health(capture: &Capture, evidence: &Evidence, mut anomalies: Counts) -> Health {
+    let nothing = Trailer::default();
+    let trailer = capture.trailer.as_ref().unwrap_or(&nothing);
+    let sum = |values: &mut dyn Iterator<Item = u64>| values.fold(0, u64::saturating_add);
+    anomalies.add("impossible_transition", sum(&mut trailer.cpus.iter().map(|c| c.impossible)));
+    Health {
+        records: evidence.records,
+        lost: sum(&mut trailer.cpus.iter().map(|c| c.lost)),
+        missing: evidence.missing,
+        recursion_misses: sum(&mut trailer.recursion_misses.values().copied()),
+        storage_failures: sum(&mut trailer.cpus.iter().map(|c| c.storage_failures)),
+        anomalies: anomalies.into_report(),
+        samples: evidence.samples.values().map(|s| s.len() as u64).sum(),
+        profiler_cpu_ns: trailer.profiler_cpu_ns,
+        torn: capture.torn.clone(),
+        degraded: capture.header.degraded.clone(),
+        ..Health::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! One CPU's time as four lanes, the first that covers an instant owning it: doubt, hard
+//! interrupts, softirqs, slices.
+
+use crate::anomaly::Counts;
+use crate::order::Hole;
+use crate::owners::Owner;
+
+/// One interval of one lane, `[from_ns, to_ns)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) from_ns: u64,
+    pub(crate) to_ns: u64,
+    pub(crate) owner: Owner,
+}
+
+/// Sorted disjoint spans in each lane.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline {
+    lanes: [Vec<Span>; 4],
+}
+
+/// A CPU's intervals as the records tell them, in any order.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) slices: Vec<Span>,
+    pub(crate) hard: Vec<Span>,
+    pub(crate) soft: Vec<Span>,
+    /// Spans of nobody: slices that contradict themselves.
+    pub(crate) doubts: Vec<Span>,
+    /// Where an interrupt may have been that no record tells of.
+    pub(crate) holes: Vec<Hole>,
+}
+
+impl Draft {
+    /// Sorts the lanes and puts everything that contradicts into the lane of doubt.
+    pub(crate) fn finish(self, anomalies: &mut Counts) -> Timeline {
+        let Self { mut slices, mut hard, mut soft, mut doubts, holes } = self;
+        // Switches come from all slices, also from those that nobody believes: their ends are real.
+        let switches = switches(&slices, &doubts);
+        for hole in holes {
+            doubts.push(doubt(last_switch(&switches, hole.after_ns), hole.before_ns));
+        }
+        part(&mut slices, &mut doubts, "overlapping_slices", anomalies);
+        for lane in [&mut hard, &mut soft] {
+            across_switches(lane, &switches, &mut doubts, anomalies);
+            part(lane, &mut doubts, "overlapping_interrupts", anomalies);
+        }
+        Timeline { lanes: [union(doubts), hard, soft, slices] }
+    }
+}
+
+fn doubt(from_ns: u64, to_ns: u64) -> Span {
+    Span { from_ns, to_ns, owner: Owner::UNKNOWN }
+}
+
+fn switches(slices: &[Span], doubts: &[Span]) -> Vec<u64> {
+    let mut at: Vec<_> = slices.iter().chain(doubts).flat_map(|s| [s.from_ns, s.to_ns]).collect();
+    at.sort_unstable();
+    at.dedup();
+    at
+}
+
+/// A lost interrupt cannot have begun before the slice that it interrupted.
+fn last_switch(switches: &[u64], at_ns: u64) -> u64 {
+    let after = switches.partition_point(|&s| s <= at_ns);
+    after.checked_sub(1).map_or(0, |i| switches[i])
+}
+
+/// No CPU switches tasks inside an interrupt, so one that seems to is wrong about its beginning
+/// (or is a softirq in a thread that was preempted): its whole length is doubtful.
+fn across_switches(
+    lane: &mut [Span],
+    switches: &[u64],
+    doubts: &mut Vec<Span>,
+    anomalies: &mut Counts,
+) {
+    for span in lane {
+        let after = switches.partition_point(|&s| s <= span.from_ns);
+        if switches.get(after).is_some_and(|&s| s < span.to_ns) {
+            anomalies.count("interrupt_across_switch");
+            doubts.push(doubt(span.from_ns, span.to_ns));
+        }
+    }
+}
+
+/// Makes a lane disjoint. Where two spans of it overlap neither is believed.
+fn part(lane: &mut Vec<Span>, doubts: &mut Vec<Span>, kind: &'static str, anomalies: &mut Counts) {
+    lane.sort_unstable();
+    let mut end_ns = 0;
+    lane.retain_mut(|span| {
+        if span.from_ns < end_ns {
+            anomalies.count(kind);
+            doubts.push(doubt(span.from_ns, span.to_ns.min(end_ns)));
+            span.from_ns = end_ns;
+        }
+        end_ns = end_ns.max(span.to_ns);
+        span.from_ns < span.to_ns
+    });
+    lane.shrink_to_fit();
+}
+
+fn union(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable();
+    let mut merged: Vec<Span> = Vec::new();
+    for span in spans.into_iter().filter(|s| s.from_ns < s.to_ns) {
+        match merged.last_mut() {
+            Some(last) if span.from_ns <= last.to_ns => last.to_ns = last.to_ns.max(span.to_ns),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+impl Timeline {
+    /// Cuts `[from_ns, to_ns)` where its owner changes; without evidence the owner is unknown.
+    pub(crate) fn cut(&self, from_ns: u64, to_ns: u64, mut piece: impl FnMut(Span)) {
+        let mut next = self
+            .lanes
+            .each_ref()
+            .map(|lane| &lane[lane.partition_point(|span| span.to_ns <= from_ns)..]);
+        let mut at_ns = from_ns;
+        while at_ns < to_ns {
+            let (owner, until_ns) = owner_at(&mut next, at_ns);
+            let until_ns = until_ns.min(to_ns);
+            piece(Span { from_ns: at_ns, to_ns: until_ns, owner });
+            at_ns = until_ns;
+        }
+    }
+}
+
+/// Who owns the instant, and until when at the most. Spans that end by then are dropped from the
+/// lanes, so the end is always later than the instant.
+fn owner_at(lanes: &mut [&[Span]; 4], at_ns: u64) -> (Owner, u64) {
+    let mut until_ns = u64::MAX;
+    for lane in lanes {
+        while lane.first().is_some_and(|span| span.to_ns <= at_ns) {
+            *lane = &lane[1..];
+        }
+        let Some(span) = lane.first() else { continue };
+        if span.from_ns <= at_ns {
+            return (span.owner, until_ns.min(span.to_ns));
+        }
+        until_ns = until_ns.min(span.from_ns);
+    }
+    (Owner::UNKNOWN, until_ns)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use expect_test::{Expect, expect};
+
+use crate::fixture::tiles;
+
+#[expect(clippy::needless_pass_by_value, reason = "so that a test is one line")]
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&tiles(text));
+}
+
+#[test]
+fn a_hole_taints_from_the_start_of_the_slice_in_progress() {
+    check(
+        "40 cpu0 slice a 10
+         60 cpu0 irq 24 since 55
+         lost cpu0 1
+         70 cpu0 irq 24 since 65
+         100 cpu0 wait victim 20..20 b 40",
+        expect![[r#"
+            victim 80: task:a@0=20 unknown@0=60
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_hole_that_ends_with_a_switch_ends_there() {
+    check(
+        "40 cpu0 slice a 10
+         lost cpu0 1
+         70 cpu0 slice b 40
+         100 cpu0 wait victim 20..20 c 70",
+        expect![[r#"
+            victim 80: task:a@0=20 unknown@0=30 task:c@0=30
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_lost_slice_leaves_its_time_unknown() {
+    check(
+        "40 cpu0 slice a 10
+         lost cpu0 1
+         70 cpu0 slice b 60
+         100 cpu0 wait victim 20..20 c 70",
+        expect![[r#"
+            victim 80: task:a@0=20 unknown@0=30 task:c@0=30
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn an_interrupt_may_have_been_lost_inside_another_softirqs_writing() {
+    check(
+        "40 cpu0 slice a 10
+         lost cpu0 1
+         50 cpu0 softirq 3 since 45
+         3000 cpu0 wait victim 20..20 c 40
+         window 0..5000",
+        expect![[r#"
+            victim 2980: task:a@0=20 unknown@0=1010 task:c@0=1950
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_hole_before_the_first_record() {
+    check(
+        "lost cpu0 1
+         50 cpu0 slice a 10
+         100 cpu0 wait victim 20..20 c 50",
+        expect![[r#"
+            victim 80: unknown@0=30 task:c@0=50
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_hole_after_the_last_record() {
+    check(
+        "50 cpu0 slice a 10
+         50 cpu1 move victim 1>0
+         100 cpu1 open victim 20..20 first=1 on=0 moves=1
+         lost cpu0 1
+         end cpu0 b 50",
+        expect![[r#"
+            censored 1 sum 80 max 80
+            missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_hole_on_another_cpu_does_not_matter() {
+    check(
+        "40 cpu1 slice a 10
+         lost cpu1 5
+         90 cpu1 slice b 40
+         100 cpu0 wait victim 20..20 c 10",
+        expect![[r#"
+            victim 80: task:c@0=80
+            missing 5
+        "#]],
+    );
+}
+
+#[test]
+fn a_lost_move_leaves_the_queue_part_unknown() {
+    check(
+        "lost cpu1 1
+         60 cpu1 slice a 10
+         100 cpu0 wait victim 20..30 c 10 first=1 moves=1",
+        expect![[r#"
+            victim 80: placement=10 unknown=70
+            missing 1
+            moves_missing 1
+        "#]],
+    );
+}
+
+#[test]
+fn overlapping_slices_are_believed_where_they_do_not_overlap() {
+    check(
+        "60 cpu0 slice a 10
+         100 cpu0 wait victim 20..20 b 40",
+        expect![[r#"
+            victim 80: task:a@0=20 unknown@0=20 task:b@0=40
+            overlapping_slices 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_slice_inside_another() {
+    check(
+        "60 cpu0 slice a 40
+         100 cpu0 wait victim 20..20 b 10",
+        expect![[r#"
+            victim 80: task:b@0=20 unknown@0=20 task:b@0=40
+            overlapping_slices 1
+        "#]],
+    );
+}
+
+#[test]
+fn overlapping_interrupts_of_one_layer() {
+    check(
+        "60 cpu0 irq 1 since 40
+         70 cpu0 irq 2 since 50
+         100 cpu0 wait victim 20..20 b 10",
+        expect![[r#"
+            victim 80: task:b@0=20 irq:irq 1@0=10 unknown@0=10 irq:irq 2@0=10 task:b@0=30
+            overlapping_interrupts 1
+        "#]],
+    );
+}
+
+#[test]
+fn an_interrupt_across_a_switch() {
+    check(
+        "50 cpu0 slice a 10
+         60 cpu0 irq 1 since 40
+         100 cpu0 wait victim 20..20 b 50",
+        expect![[r#"
+            victim 80: task:a@0=20 unknown@0=20 task:b@0=40
+            interrupt_across_switch 1
+        "#]],
+    );
+}
+
+#[test]
+fn the_last_slice_comes_from_the_trailer() {
+    check(
+        "window 0..1000
+         900 cpu0 slice a 100
+         1000 cpu0 open victim 800..800 preempted
+         end cpu0 b 900",
+        expect![[r#"
+            censored 1 sum 200 max 200
+        "#]],
+    );
+}

@@ -1,0 +1,291 @@
+//! The marks of a victim to its waits: a state machine over what happened to one thread, with an
+//! arm for every pair that cannot be.
+
+use std::ops::Range;
+
+use cronx_abi::{TaskKey, Wait, opening};
+use cronx_recording::Boundary;
+
+use crate::Options;
+use crate::anomaly::Counts;
+use crate::evidence::Evidence;
+use crate::names::Name;
+
+/// Longer than any machine makes a thread wait (13 days), so its opening is garbage; and short
+/// enough that sums of such waits stay numbers.
+const IMPLAUSIBLE_NS: u64 = 1 << 50;
+
+/// Something that happened to a victim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) victim: TaskKey,
+    pub(crate) at_ns: u64,
+    pub(crate) what: What,
+}
+
+/// What happened. The numbers point into [`Evidence::waits`]. The order is that of one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    Move { from: u16, to: u16 },
+    Wait(u32),
+    Unopened,
+    UnseenClose(u32),
+    Open(u32),
+}
+
+/// One wait with both its ends, and the names the victim had at the second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interval {
+    pub(crate) wait: Wait,
+    /// The switch-in, or of a censored wait the end of the window.
+    pub(crate) close_ns: u64,
+    pub(crate) thread: Name,
+    pub(crate) process: Name,
+    /// Its MOVE records, in [`Evidence::marks`].
+    pub(crate) moves: Range<usize>,
+}
+
+impl Interval {
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.close_ns - self.wait.open_ns
+    }
+}
+
+/// All waits of the window that the options ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    pub(crate) closed: Vec<Interval>,
+    pub(crate) censored: Vec<Interval>,
+    pub(crate) boundary: Boundary,
+}
+
+/// What is known of a thread after a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing yet.
+    Fresh,
+    /// No wait of it was open at this instant.
+    Running { at_ns: u64 },
+    /// Its wait was open when the recording stopped; `censored` is where that stands, if anywhere.
+    Open { censored: Option<usize>, open_ns: u64 },
+}
+
+/// Orders the marks and walks those of each victim.
+pub(crate) fn build(evidence: &mut Evidence, options: &Options, anomalies: &mut Counts) -> Waits {
+    evidence.marks.sort_unstable_by_key(|mark| (mark.victim, mark.at_ns, mark.what));
+    let mut walk = Walk { evidence, options, anomalies, waits: Waits::default() };
+    let mut first = 0;
+    for marks in walk.evidence.marks.chunk_by(|a, b| a.victim == b.victim) {
+        walk.victim(first, marks);
+        first += marks.len();
+    }
+    walk.waits
+}
+
+struct Walk<'a, 'b> {
+    evidence: &'a Evidence<'b>,
+    options: &'a Options,
+    anomalies: &'a mut Counts,
+    waits: Waits,
+}
+
+impl Walk<'_, '_> {
+    /// `first` is the number of the first of these marks among all.
+    fn victim(&mut self, first: usize, marks: &[Mark]) {
+        let mut state = State::Fresh;
+        let mut moves = first..first;
+        for (number, mark) in (first..).zip(marks) {
+            moves.end = number;
+            if matches!(mark.what, What::Move { .. }) {
+                self.moved(state, mark);
+                continue;
+            }
+            state = self.step(state, mark, moves);
+            moves = number + 1..number + 1;
+        }
+        self.stray(moves.start..first + marks.len());
+    }
+
+    fn moved(&mut self, state: State, mark: &Mark) {
+        if matches!(state, State::Open { .. }) && self.in_window(mark.at_ns) {
+            self.anomalies.count("move_after_open");
+        }
+    }
+
+    fn step(&mut self, state: State, mark: &Mark, moves: Range<usize>) -> State {
+        let at_ns = mark.at_ns;
+        match mark.what {
+            What::Wait(number) => self.closed(state, mark, number, moves),
+            What::Open(number) => self.open(state, mark, number, moves),
+            What::UnseenClose(number) => {
+                self.unseen(state, mark, number);
+                State::Running { at_ns }
+            }
+            What::Unopened => {
+                self.unopened(state, mark);
+                self.stray(moves);
+                State::Running { at_ns }
+            }
+            What::Move { .. } => state,
+        }
+    }
+
+    fn closed(&mut self, state: State, mark: &Mark, number: u32, moves: Range<usize>) -> State {
+        let wait = self.evidence.waits[number as usize];
+        if mark.at_ns > self.evidence.stopped_ns {
+            return self.cut(state, mark, wait, moves);
+        }
+        match state {
+            State::Open { censored, open_ns } if open_ns == wait.open_ns => {
+                self.anomalies.count("closed_after_open");
+                // The same wait twice: its true end counts, not the supposed one.
+                if censored.is_some_and(|at| at + 1 == self.waits.censored.len()) {
+                    self.waits.censored.pop();
+                }
+            }
+            State::Open { .. } => self.anomalies.count("wait_after_open"),
+            State::Running { at_ns } if wait.open_ns < at_ns => {
+                self.anomalies.count("overlapping_waits");
+            }
+            State::Running { .. } | State::Fresh => {}
+        }
+        if mark.at_ns >= self.evidence.started_ns {
+            self.keep_closed(mark, wait, moves);
+        }
+        State::Running { at_ns: mark.at_ns }
+    }
+
+    fn keep_closed(&mut self, mark: &Mark, wait: Wait, moves: Range<usize>) {
+        match self.interval(mark, wait, mark.at_ns, moves) {
+            Ok(Some(interval)) => self.waits.closed.push(interval),
+            Ok(None) => {}
+            Err(kind) => {
+                self.anomalies.count(kind);
+                self.waits.boundary.open_unknown += 1;
+            }
+        }
+    }
+
+    fn open(&mut self, state: State, mark: &Mark, number: u32, moves: Range<usize>) -> State {
+        let wait = self.evidence.waits[number as usize];
+        match state {
+            State::Open { .. } => {
+                self.anomalies.count("opened_twice");
+                return state;
+            }
+            State::Running { at_ns } if wait.open_ns < at_ns => {
+                self.anomalies.count("overlapping_waits");
+            }
+            State::Running { .. } | State::Fresh => {}
+        }
+        self.cut(state, mark, wait, moves)
+    }
+
+    /// A wait that was open when the window closed is censored there, whether or not its end came
+    /// to be recorded afterwards.
+    fn cut(&mut self, state: State, mark: &Mark, wait: Wait, moves: Range<usize>) -> State {
+        if matches!(state, State::Open { .. }) {
+            return state;
+        }
+        let open_ns = wait.open_ns;
+        let close_ns = mark.at_ns.min(self.evidence.stopped_ns);
+        if open_ns > close_ns && mark.at_ns > close_ns {
+            return State::Open { censored: None, open_ns };
+        }
+        let clipped = Wait { queued_ns: wait.queued_ns.min(close_ns.max(open_ns)), ..wait };
+        let censored = match self.interval(mark, clipped, close_ns, moves) {
+            Ok(Some(interval)) => {
+                self.waits.censored.push(interval);
+                Some(self.waits.censored.len() - 1)
+            }
+            Ok(None) => None,
+            Err(kind) => {
+                self.anomalies.count(kind);
+                self.waits.boundary.open_unknown += 1;
+                None
+            }
+        };
+        State::Open { censored, open_ns }
+    }
+
+    fn unseen(&mut self, state: State, mark: &Mark, number: u32) {
+        let wait = self.evidence.waits[number as usize];
+        if !self.in_window(mark.at_ns) {
+            return;
+        }
+        match state {
+            State::Open { .. } => self.anomalies.count("closed_after_open"),
+            State::Running { at_ns } if wait.open_ns < at_ns => {
+                self.anomalies.count("overlapping_waits");
+            }
+            State::Running { .. } | State::Fresh => {}
+        }
+        self.waits.boundary.close_unknown += u64::from(self.wanted(mark).is_some());
+    }
+
+    fn unopened(&mut self, state: State, mark: &Mark) {
+        if !self.in_window(mark.at_ns) {
+            return;
+        }
+        if matches!(state, State::Open { .. }) {
+            self.anomalies.count("switched_in_after_open");
+        }
+        self.waits.boundary.open_unknown += u64::from(self.wanted(mark).is_some());
+    }
+
+    /// `Ok(None)` for a victim that nobody asked about, `Err` for a wait that cannot be.
+    fn interval(
+        &mut self,
+        mark: &Mark,
+        wait: Wait,
+        close_ns: u64,
+        moves: Range<usize>,
+    ) -> Result<Option<Interval>, &'static str> {
+        let moves = self.own_moves(&wait, moves);
+        let Some((thread, process)) = self.wanted(mark) else { return Ok(None) };
+        check(&wait, close_ns)?;
+        Ok(Some(Interval { wait, close_ns, thread, process, moves }))
+    }
+
+    /// The moves from the queueing on; what moved before that belongs to no wait.
+    fn own_moves(&mut self, wait: &Wait, moves: Range<usize>) -> Range<usize> {
+        let marks = &self.evidence.marks[moves.clone()];
+        let before = marks.partition_point(|mark| mark.at_ns < wait.queued_ns);
+        self.stray(moves.start..moves.start + before);
+        moves.start + before..moves.end
+    }
+
+    fn stray(&mut self, moves: Range<usize>) {
+        let marks = &self.evidence.marks[moves];
+        let strays = marks.iter().filter(|mark| self.in_window(mark.at_ns)).count();
+        self.anomalies.add("stray_move", strays as u64);
+    }
+
+    /// The victim's names, if the options ask for it.
+    fn wanted(&self, mark: &Mark) -> Option<(Name, Name)> {
+        let named = self.evidence.names.of(mark.victim, mark.at_ns);
+        let strings = &self.evidence.strings;
+        let wanted = strings.is(named.thread, self.options.thread.as_deref())
+            && strings.is(named.process, self.options.process.as_deref());
+        wanted.then_some((named.thread, named.process))
+    }
+
+    fn in_window(&self, at_ns: u64) -> bool {
+        (self.evidence.started_ns..=self.evidence.stopped_ns).contains(&at_ns)
+    }
+}
+
+fn check(wait: &Wait, close_ns: u64) -> Result<(), &'static str> {
+    let known = [opening::WAKEUP, opening::FORK, opening::PREEMPTED];
+    match wait {
+        _ if wait.open_ns > close_ns => Err("backward_wait"),
+        _ if !(wait.open_ns..=close_ns).contains(&wait.queued_ns) => Err("queued_outside_wait"),
+        _ if !known.contains(&wait.opening) => Err("unknown_opening"),
+        _ if wait.victim.tid == 0 => Err("idle_victim"),
+        _ if close_ns - wait.open_ns > IMPLAUSIBLE_NS => Err("implausible_wait"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
