@@ -1,15 +1,48 @@
-//! cronx: why did the P99 miss?
+//! `cronx`: why did the P99 miss?
+//!
+//! One file per verb. Only here is anything printed, and only here does anything exit.
 
+mod cli;
+mod doctor;
+mod output;
+mod progress;
+mod record;
+mod report;
 mod screen;
+mod terminal;
 
-use anyhow::Context as _;
-use cronx_recording::Report;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    let path = std::env::args_os().nth(1).context("name a report.json")?;
-    let file = std::fs::File::open(&path)
-        .with_context(|| format!("cannot open {}", path.to_string_lossy()))?;
-    let style = screen::Style { width: 80, color: false };
-    print!("{}", screen::render(&Report::read(file)?, &style));
-    Ok(())
+use clap::Parser;
+use cronx_recording::Untrusted;
+
+/// `cronx record` speaks with the load's status, so its own failures need one that loads do not use.
+const RECORD_FAILED: u8 = 125;
+/// The command line or an input cannot be used.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let failed = if std::env::args_os().nth(1).is_some_and(|verb| verb == "record") {
+        RECORD_FAILED
+    } else {
+        UNUSABLE
+    };
+    let verb = match cli::Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(error) => {
+            let status = if error.use_stderr() { failed } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let done = match verb {
+        cli::Verb::Record(args) => record::run(&args),
+        cli::Verb::Report(args) => report::run(&args),
+        cli::Verb::Doctor(args) => doctor::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        let sentence = Untrusted::from(format!("{error:#}"));
+        eprintln!("cronx: {}", sentence.terminal());
+        ExitCode::from(record::status_of(&error).unwrap_or(failed))
+    })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cronx_collector::drain::{Closed, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{self, Held, Load};
@@ -21,11 +21,11 @@ use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::cli::{self, Record};
+use crate::cli::Record;
 use crate::output::{CAPTURE, Output};
 use crate::progress::Progress;
 use crate::report::{options, write_files};
-use crate::screen;
+use crate::{screen, terminal};
 
 /// How long a load that was asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -223,7 +223,7 @@ fn show(args: &Record, report: &Report, output: &Output) -> Result<()> {
     if !args.place.quiet {
         // The load's own output is on stdout, and somebody may be reading it.
         let mut out = std::io::stderr().lock();
-        write!(out, "{}", screen::render(report, &screen::Style::of(&out)))?;
+        write!(out, "{}", screen::render(report, &terminal::style(&out)))?;
         writeln!(out, "\n{}: {}", output.path().display(), output.written().join(" "))?;
     }
     Ok(())

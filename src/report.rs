@@ -10,7 +10,7 @@ use cronx_recording::{Capture, Report};
 
 use crate::cli::{self, Analysis};
 use crate::output::Output;
-use crate::screen;
+use crate::{screen, terminal};
 
 /// Reads, analyses, prints, and writes where asked.
 pub fn run(args: &cli::Report) -> Result<ExitCode> {
@@ -25,7 +25,7 @@ pub fn run(args: &cli::Report) -> Result<ExitCode> {
     if args.json {
         report.write(&mut out)?;
     } else {
-        write!(out, "{}", screen::render(&report, &screen::Style::of(&out)))?;
+        write!(out, "{}", screen::render(&report, &terminal::style(&out)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -18,15 +18,15 @@ use line::{Line, Paint};
 
 /// What the text has to fit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Style {
+pub struct Style {
     /// Columns of the terminal; taken as 60 to 160.
-    pub(crate) width: usize,
+    pub width: usize,
     /// Whether to colour, by SGR codes.
-    pub(crate) color: bool,
+    pub color: bool,
 }
 
 /// The screen: lines that are never wider than the style's width, each with its line end.
-pub(crate) fn render(report: &Report, style: &Style) -> String {
+pub fn render(report: &Report, style: &Style) -> String {
     let width = style.width.clamp(60, 160);
     let sections = [
         headline(report, width),

@@ -77,7 +77,7 @@ impl<W: Write> Sink<W> {
         probes.drain_once(|cpu, record| {
             self.records += 1;
             self.symbolizer.see(record);
-            gathered(&mut self.gathered, cpu).push(record);
+            CpuRecords::of(&mut self.gathered, cpu).push(record);
         });
         self.flush(BLOCK_BYTES)
     }
@@ -97,14 +97,6 @@ impl<W: Write> Sink<W> {
         self.flush(0)?;
         Ok((self.writer, self.symbolizer))
     }
-}
-
-fn gathered(all: &mut Vec<CpuRecords>, cpu: u32) -> &mut CpuRecords {
-    let at = all.iter().position(|records| records.cpu == cpu).unwrap_or_else(|| {
-        all.push(CpuRecords { cpu, bytes: Vec::with_capacity(BLOCK_BYTES * 2) });
-        all.len() - 1
-    });
-    &mut all[at]
 }
 
 /// Empties the rings until the window closes.

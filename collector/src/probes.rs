@@ -11,7 +11,7 @@ use aya::programs::perf_event::{
 use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use cronx_abi::{Record, TaskRecord, kind};
-use cronx_recording::CpuTrailer;
+use cronx_recording::{CpuRecords, CpuTrailer};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -72,6 +72,8 @@ pub struct Probes {
     btf: Btf,
     states: CpuStates,
     pub(crate) rings: Vec<Ring>,
+    /// Drained by the self-check; they are evidence like any other.
+    early: Vec<CpuRecords>,
     cpus: Vec<u32>,
     open_waits: Option<File>,
     hooks: Vec<String>,
@@ -97,6 +99,7 @@ impl Probes {
             btf,
             states,
             rings,
+            early: Vec::new(),
             cpus: kernel.online_cpus.clone(),
             open_waits: None,
             hooks: Vec::new(),
@@ -225,13 +228,14 @@ impl Probes {
     fn check_own_name(&mut self) -> Result<(), Error> {
         let own = std::fs::read("/proc/self/comm").map_err(Error::system("/proc/self/comm"))?;
         let own = own.trim_ascii_end();
-        let mut seen = None;
-        self.drain_once(|_, record| {
-            let Some(task) = TaskRecord::from_bytes(record) else { return };
-            if task.header.kind == kind::TASK && task.task.tid == std::process::id() {
-                seen = Some(task);
-            }
-        });
+        let mut early: Vec<CpuRecords> = Vec::new();
+        self.drain_once(|cpu, record| CpuRecords::of(&mut early, cpu).push(record));
+        let seen = early
+            .iter()
+            .flat_map(CpuRecords::iter)
+            .filter_map(TaskRecord::from_bytes)
+            .find(|task| task.header.kind == kind::TASK && task.task.tid == std::process::id());
+        self.early = early;
         let seen = seen.ok_or_else(|| Error::SelfCheck {
             what: "the walk over all tasks did not meet this process".to_owned(),
         })?;
@@ -250,6 +254,9 @@ impl Probes {
 
     /// Takes every record that is there. `take` gets the CPU and the record's bytes.
     pub(crate) fn drain_once(&mut self, mut take: impl FnMut(u32, &[u8])) {
+        for records in std::mem::take(&mut self.early) {
+            records.iter().for_each(|record| take(records.cpu, record));
+        }
         for ring in &mut self.rings {
             while let Some(record) = ring.buffer.next() {
                 take(ring.cpu, &record);

@@ -96,15 +96,16 @@ impl Cpu {
         // SAFETY: aligned, and every access from another CPU is atomic too.
         unsafe {
             let waiters = &raw mut (*self.state).waiters;
-            atomic_xadd::<i64, i64, { AtomicOrdering::Relaxed }>(waiters, change)
+            atomic_xadd::<i64, i64, { AtomicOrdering::AcqRel }>(waiters, change)
         }
     }
 }
 
 /// Adds one and gives what was before. `Atomic*::fetch_add` is not there for BPF, which has no
-/// compare-and-swap on every kernel; the instruction itself is.
+/// compare-and-swap on every kernel; the instruction itself is. Not Relaxed: for that LLVM chooses the
+/// form that gives nothing back.
 #[inline(always)]
 fn add_one(counter: *mut u64) -> u64 {
     // SAFETY: a field of a map value: aligned, and it lives as long as the program runs.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1) }
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) }
 }

@@ -47,6 +47,15 @@ pub struct CpuRecords {
 }
 
 impl CpuRecords {
+    /// The records of `cpu` among those of all, made if there are none yet.
+    pub fn of(all: &mut Vec<Self>, cpu: u32) -> &mut Self {
+        let at = all.iter().position(|records| records.cpu == cpu).unwrap_or_else(|| {
+            all.push(Self { cpu, bytes: Vec::new() });
+            all.len() - 1
+        });
+        &mut all[at]
+    }
+
     /// Appends one record.
     pub fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
@@ -319,7 +328,10 @@ impl Capture {
                     });
                 }
             }
-            (b'R', true) => self.append(block.cpu, &block.raw),
+            (b'R', true) => {
+                let records = CpuRecords::of(&mut self.records, block.cpu);
+                records.bytes.extend_from_slice(&block.raw);
+            }
             (b'S', true) => self.symbols = parse("symbols", &block.raw)?,
             (b'T', true) => self.trailer = Some(parse("trailer", &block.raw)?),
             (tag, _) => {
@@ -328,14 +340,6 @@ impl Capture {
             }
         }
         Ok(())
-    }
-
-    /// Appends a run of records of one CPU.
-    pub fn append(&mut self, cpu: u32, bytes: &[u8]) {
-        match self.records.iter_mut().find(|r| r.cpu == cpu) {
-            Some(records) => records.bytes.extend_from_slice(bytes),
-            None => self.records.push(CpuRecords { cpu, bytes: bytes.to_vec() }),
-        }
     }
 
     /// Writes the whole Capture.

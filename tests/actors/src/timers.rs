@@ -20,6 +20,12 @@ pub struct Timers {
     /// For how long.
     #[arg(long)]
     seconds: f64,
+    /// How long to do nothing first, so that observers can attach.
+    #[arg(long, default_value_t = 0.0)]
+    after: f64,
+    /// How long the threads stay, asleep, when they are done, so that observers can read them.
+    #[arg(long, default_value_t = 0.0)]
+    linger: f64,
     /// Their name.
     #[arg(long, default_value = "timer")]
     name: String,
@@ -27,6 +33,7 @@ pub struct Timers {
 
 impl Timers {
     pub fn run(&self) {
+        thread::sleep(Duration::from_secs_f64(self.after));
         let until = Instant::now() + Duration::from_secs_f64(self.seconds);
         thread::scope(|scope| {
             for _ in 0..self.threads {
@@ -47,5 +54,6 @@ impl Timers {
                 black_box(());
             }
         }
+        thread::sleep(Duration::from_secs_f64(self.linger));
     }
 }

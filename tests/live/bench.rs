@@ -1,0 +1,147 @@
+//! What every live test needs: to know whether it can run, and to record.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+
+use cronx_recording::{Capture, Report};
+use tempfile::TempDir;
+
+/// Times a recording is tried again when something outside the test disturbed it.
+const TRIES: usize = 3;
+
+/// The command under test.
+pub fn cronx() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cronx"))
+}
+
+/// A program with a known behaviour.
+pub fn actor() -> Command {
+    Command::new(Path::new(env!("CARGO_BIN_EXE_cronx")).with_file_name("cronx-actor"))
+}
+
+/// Whether the test can run: the kernel takes probes, and the programs are there. If not, says why
+/// and leaves a line for the count; a failure where live tests are demanded.
+pub fn can_run(test: &str, programs: &[&str]) -> bool {
+    let Some(reason) = obstacle(programs) else { return true };
+    let demanded = std::env::var("CRONX_LIVE").is_ok_and(|value| value == "demand");
+    assert!(!demanded, "{test} cannot run: {reason}");
+    println!("skipped: {test}: {reason}");
+    if let Some(ledger) = std::env::var_os("CRONX_SKIPPED") {
+        let mut file = fs::File::options().create(true).append(true).open(ledger).unwrap();
+        writeln!(file, "{test}: {reason}").unwrap();
+    }
+    false
+}
+
+fn obstacle(programs: &[&str]) -> Option<String> {
+    let doctor = cronx().args(["doctor", "--json"]).output().unwrap();
+    if !doctor.status.success() {
+        let found: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        return Some(format!("no recording here: {}", found["missing"]));
+    }
+    if !actor().arg("--help").output().is_ok_and(|o| o.status.success()) {
+        return Some("cronx-actor is not built: cargo build -p cronx-actors".to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &&&str| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    let missing = programs.iter().find(|program| !found(program))?;
+    Some(format!("{missing} is not installed"))
+}
+
+/// A recording that was made.
+pub struct Recording {
+    pub output: Output,
+    pub report: Report,
+    folder: TempDir,
+}
+
+impl Recording {
+    /// Records with these arguments; the command must leave a report.
+    pub fn make<S: AsRef<OsStr>>(args: &[S]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let output = cronx().arg("record").arg("-o").arg(folder.path()).args(args).output().unwrap();
+        let report = fs::File::open(folder.path().join("report.json")).unwrap_or_else(|error| {
+            panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr))
+        });
+        let report = Report::read(report).unwrap();
+        let recording = Self { output, report, folder };
+        recording.check();
+        recording
+    }
+
+    /// What holds of every recording, whatever was recorded.
+    fn check(&self) {
+        let health = &self.report.health;
+        assert_eq!(health.unbalanced, 0, "the tiles of every wait sum to it");
+        assert_eq!((health.lost, health.missing), (0, 0), "nothing is lost");
+        let blamed: u64 = self.report.blame.iter().map(|blame| blame.waited_ns).sum();
+        assert_eq!(blamed, self.report.waited_ns);
+        assert_eq!(folded_ns(&self.text("blame.folded")), self.report.waited_ns);
+        for miss in &self.report.worst {
+            let tiled: u64 = miss.tiles.iter().map(|tile| tile.length_ns).sum();
+            assert_eq!(tiled, miss.waited_ns);
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn capture(&self) -> Capture {
+        Capture::read(fs::File::open(self.path("capture.cronx")).unwrap()).unwrap()
+    }
+}
+
+fn folded_ns(folded: &str) -> u64 {
+    folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+}
+
+/// Tries again where the machine was disturbed: by the host's steal, or by somebody else's work.
+/// The bound is never loosened: `attempt` gives the reason why it failed.
+pub fn steady(mut attempt: impl FnMut() -> Result<(), String>) {
+    let mut reasons = Vec::new();
+    for _ in 0..TRIES {
+        let before = stolen();
+        match attempt() {
+            Ok(()) => return,
+            Err(reason) => {
+                let stolen = stolen() - before;
+                println!("disturbed ({stolen} ticks stolen by the host), trying again: {reason}");
+                reasons.push(reason);
+            }
+        }
+    }
+    panic!("did not hold in {TRIES} recordings: {reasons:#?}");
+}
+
+/// Ticks that the host took from this machine since it started.
+fn stolen() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    stat.lines().next().and_then(|cpu| cpu.split_whitespace().nth(8)?.parse().ok()).unwrap_or(0)
+}
+
+/// A process that ends with the test.
+pub struct Neighbour(pub Child);
+
+impl Neighbour {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,12 @@
+//! Live tests: the command, on this kernel, on real loads, beside real witnesses.
+//!
+//! Where the kernel or a program that a test needs is not there, the test says why and does nothing;
+//! `cargo xtask test` counts those. With `CRONX_LIVE=demand` such a skip is a failure. They disturb
+//! one another, so they run one at a time.
+
+mod bench;
+mod inherited;
+mod loads;
+mod neighbour;
+mod refusals;
+mod witnesses;
