@@ -20,6 +20,7 @@
 //! Names tell themselves by a TASK record at 0, but for those that begin with `?`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use cronx_abi::{
     COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
@@ -49,12 +50,12 @@ pub(crate) fn tiles(text: &str) -> String {
     let report = report(text);
     let mut out = String::new();
     for miss in &report.worst {
-        out += &format!("{} {}:", miss.thread.raw(), miss.waited_ns);
+        write!(out, "{} {}:", miss.thread.raw(), miss.waited_ns).unwrap();
         for tile in &miss.tiles {
             let cpu = tile.cpu.map(|cpu| format!("@{cpu}")).unwrap_or_default();
             let name = tile.culprit.name.raw();
             let parted = if name.is_empty() { "" } else { ":" };
-            out += &format!(" {}{parted}{name}{cpu}={}", tile.class.name(), tile.length_ns);
+            write!(out, " {}{parted}{name}{cpu}={}", tile.class.name(), tile.length_ns).unwrap();
         }
         out.push('\n');
     }
@@ -67,7 +68,7 @@ pub(crate) fn oddities(report: &Report) -> String {
     let mut out = String::new();
     let c = &report.censored;
     if c.count > 0 {
-        out += &format!("censored {} sum {} max {}\n", c.count, c.waited_ns, c.max_ns);
+        write!(out, "censored {} sum {} max {}\n", c.count, c.waited_ns, c.max_ns).unwrap();
     }
     let health = &report.health;
     let numbers = [
@@ -78,7 +79,7 @@ pub(crate) fn oddities(report: &Report) -> String {
     ];
     let anomalies = health.anomalies.iter().map(|(kind, n)| (kind.as_str(), *n));
     for (name, n) in numbers.into_iter().filter(|(_, n)| *n > 0).chain(anomalies) {
-        out += &format!("{name} {n}\n");
+        write!(out, "{name} {n}\n").unwrap();
     }
     out
 }
