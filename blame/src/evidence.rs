@@ -39,8 +39,9 @@ pub(crate) struct Evidence<'a> {
 /// Reads every record twice: first for the names, since evidence may come before its name.
 pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evidence<'a> {
     let survey = survey(capture, anomalies);
-    let trailer = capture.trailer.as_ref();
-    let stopped_ns = trailer.map_or(survey.last_ns, |t| t.stopped_ns);
+    // A torn Capture that was written again has a trailer of zeros.
+    let ended = capture.trailer.as_ref().map(|trailer| trailer.stopped_ns).filter(|&ns| ns > 0);
+    let stopped_ns = ended.unwrap_or(survey.last_ns);
     let mut evidence = Evidence {
         strings: survey.strings,
         names: survey.names,

@@ -25,3 +25,14 @@ fn the_largest_come_first_and_the_rest_is_one_row() {
     assert_eq!((report.waited_ns, sum), (300 * 301 / 2, 300 * 301 / 2));
     assert_eq!(report.blame.len(), 1);
 }
+
+#[test]
+fn a_culprits_tid_used_again_is_another_culprit() {
+    let report = report(
+        "100 cpu0 wait victim 60..60 old~9 40 preempted
+         200 cpu0 wait victim 150..150 new~9 140 preempted",
+    );
+    let culprits = report.culprits.iter();
+    let named: Vec<_> = culprits.map(|c| (c.culprit.name.raw(), c.culprit.tid)).collect();
+    assert_eq!(named, [("new", 9), ("old", 9)]);
+}

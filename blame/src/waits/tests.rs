@@ -298,11 +298,18 @@ fn a_torn_capture_ends_with_its_last_record() {
 }
 
 #[test]
+fn a_trailer_without_an_end_is_no_end() {
+    check("window 0..0\n 100 cpu0 wait victim 60..70 hog 40", expect![[r#"
+        victim 40: placement=10 task:hog@0=30
+    "#]]);
+}
+
+#[test]
 fn a_tid_used_again_is_another_victim() {
-    // Two names are two keys here; under one tid the waits would overlap.
+    // As one victim their waits would overlap.
     check(
-        "100 cpu0 wait one 60..70 hog 40
-         110 cpu1 wait two 80..80 hog 40",
+        "100 cpu0 wait one~9 60..70 hog 40
+         110 cpu1 wait two~9 80..80 hog 40",
         expect![[r#"
             one 40: placement=10 task:hog@0=30
             two 30: task:hog@1=30
