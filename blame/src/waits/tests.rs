@@ -299,9 +299,12 @@ fn a_torn_capture_ends_with_its_last_record() {
 
 #[test]
 fn a_trailer_without_an_end_is_no_end() {
-    check("window 0..0\n 100 cpu0 wait victim 60..70 hog 40", expect![[r#"
+    check(
+        "window 0..0\n 100 cpu0 wait victim 60..70 hog 40",
+        expect![[r#"
         victim 40: placement=10 task:hog@0=30
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
