@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use cronx_abi::{InterruptRecord, Slice, Wait, WaitRecord, flag, layer};
+use cronx_abi::{InterruptRecord, Record, Slice, TaskRecord, Wait, WaitRecord, flag, kind, layer};
 use cronx_recording::{Capture, CpuRecords, CpuTrailer};
 
 use crate::anomaly::Counts;
 use crate::decode::{self, Event, Sample};
 use crate::names::{Names, Strings};
 use crate::order::{self, Hole, Stream};
-use crate::owners::Owners;
+use crate::owners::{Owner, Owners};
 use crate::timeline::{Draft, Span, Timeline};
 use crate::waits::{Mark, What};
 
@@ -39,8 +39,9 @@ pub(crate) struct Evidence<'a> {
 /// Reads every record twice: first for the names, since evidence may come before its name.
 pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evidence<'a> {
     let survey = survey(capture, anomalies);
-    let trailer = capture.trailer.as_ref();
-    let stopped_ns = trailer.map_or(survey.last_ns, |t| t.stopped_ns);
+    // A torn Capture that was written again has a trailer of zeros.
+    let ended = capture.trailer.as_ref().map(|trailer| trailer.stopped_ns).filter(|&ns| ns > 0);
+    let stopped_ns = ended.unwrap_or(survey.last_ns);
     let mut evidence = Evidence {
         strings: survey.strings,
         names: survey.names,
@@ -77,10 +78,7 @@ fn survey(capture: &Capture, anomalies: &mut Counts) -> Survey {
     let tasks = all.filter_map(|bytes| {
         let header = decode::head(bytes).ok()?;
         last_ns = last_ns.max(header.at_ns);
-        match decode::decode(bytes) {
-            Ok(Event::Task(record)) => Some(record),
-            _ => None,
-        }
+        (header.kind == kind::TASK).then(|| TaskRecord::from_bytes(bytes)).flatten()
     });
     let names = Names::new(tasks, &mut strings);
     for run in &capture.records {
@@ -183,7 +181,7 @@ impl<'a> Evidence<'a> {
             draft.slices.push(span);
         } else {
             bad.count("occupant_contradicts");
-            draft.doubts.push(span);
+            draft.doubts.push(Span { owner: Owner::UNKNOWN, ..span });
         }
     }
 

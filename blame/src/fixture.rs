@@ -16,10 +16,12 @@
 //! end cpu0 hog 90                   the trailer's occupant
 //! torn
 //! ```
-//! A name is a task: the first is tid 1, and so on, each a process of its own. `idle` is tid 0.
+//! A name is a task: the first is tid 1, and so on, each a process of its own. `idle` is tid 0, and
+//! `a~7` is tid 7 called `a`: with `b~7` it shares the tid and not the start.
 //! Names tell themselves by a TASK record at 0, but for those that begin with `?`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use cronx_abi::{
     COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
@@ -49,12 +51,12 @@ pub(crate) fn tiles(text: &str) -> String {
     let report = report(text);
     let mut out = String::new();
     for miss in &report.worst {
-        out += &format!("{} {}:", miss.thread.raw(), miss.waited_ns);
+        write!(out, "{} {}:", miss.thread.raw(), miss.waited_ns).unwrap();
         for tile in &miss.tiles {
             let cpu = tile.cpu.map(|cpu| format!("@{cpu}")).unwrap_or_default();
             let name = tile.culprit.name.raw();
             let parted = if name.is_empty() { "" } else { ":" };
-            out += &format!(" {}{parted}{name}{cpu}={}", tile.class.name(), tile.length_ns);
+            write!(out, " {}{parted}{name}{cpu}={}", tile.class.name(), tile.length_ns).unwrap();
         }
         out.push('\n');
     }
@@ -67,7 +69,7 @@ pub(crate) fn oddities(report: &Report) -> String {
     let mut out = String::new();
     let c = &report.censored;
     if c.count > 0 {
-        out += &format!("censored {} sum {} max {}\n", c.count, c.waited_ns, c.max_ns);
+        writeln!(out, "censored {} sum {} max {}", c.count, c.waited_ns, c.max_ns).unwrap();
     }
     let health = &report.health;
     let numbers = [
@@ -78,7 +80,7 @@ pub(crate) fn oddities(report: &Report) -> String {
     ];
     let anomalies = health.anomalies.iter().map(|(kind, n)| (kind.as_str(), *n));
     for (name, n) in numbers.into_iter().filter(|(_, n)| *n > 0).chain(anomalies) {
-        out += &format!("{name} {n}\n");
+        writeln!(out, "{name} {n}").unwrap();
     }
     out
 }
@@ -143,11 +145,13 @@ impl Scene {
         if let Some(&task) = self.tasks.get(name) {
             return task;
         }
-        let tid = self.tasks.len() as u32 + 1;
-        let task = TaskKey { start_ns: 1_000 + u64::from(tid), tid, tgid: tid };
+        let count = self.tasks.len() as u32 + 1;
+        let (shown, tid) = name.split_once('~').unwrap_or((name, ""));
+        let tid = if tid.is_empty() { count } else { number(tid) as u32 };
+        let task = TaskKey { start_ns: 1_000 + u64::from(count), tid, tgid: tid };
         self.tasks.insert(name.to_owned(), task);
         if !name.starts_with('?') {
-            self.name(0, on, task, name, name);
+            self.name(0, on, task, shown, shown);
         }
         task
     }

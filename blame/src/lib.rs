@@ -41,6 +41,12 @@
 //! assert_eq!(report.culprits[0].culprit.tid, 7);
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(clippy::needless_raw_string_hashes, reason = "expect-test writes its strings so"),
+    allow(clippy::unwrap_used, reason = "a test fails by panicking")
+)]
+
 mod anomaly;
 mod decode;
 mod evidence;

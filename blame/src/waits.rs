@@ -169,6 +169,7 @@ impl Walk<'_, '_> {
     fn open(&mut self, state: State, mark: &Mark, number: u32, moves: Range<usize>) -> State {
         let wait = self.evidence.waits[number as usize];
         match state {
+            State::Open { .. } if wait.open_ns > self.evidence.stopped_ns => return state,
             State::Open { .. } => {
                 self.anomalies.count("opened_twice");
                 return state;

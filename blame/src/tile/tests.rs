@@ -9,9 +9,12 @@ fn check(text: &str, expected: Expect) {
 
 #[test]
 fn placement_then_the_slice_beneath() {
-    check("100 cpu0 wait victim 60..70 hog 40", expect![[r#"
+    check(
+        "100 cpu0 wait victim 60..70 hog 40",
+        expect![[r#"
         victim 40: placement=10 task:hog@0=30
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -39,9 +42,12 @@ fn adjacent_slices_of_one_task_are_one_tile() {
 
 #[test]
 fn idle_has_no_culprit() {
-    check("100 cpu0 wait victim 60..70 idle 40", expect![[r#"
+    check(
+        "100 cpu0 wait victim 60..70 idle 40",
+        expect![[r#"
         victim 40: placement=10 idle@0=30
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -57,9 +63,12 @@ fn uncovered_time_is_unknown() {
 
 #[test]
 fn a_slice_without_a_beginning_is_no_evidence() {
-    check("100 cpu0 wait victim 60..70 hog 0", expect![[r#"
+    check(
+        "100 cpu0 wait victim 60..70 hog 0",
+        expect![[r#"
         victim 40: placement=10 unknown@0=30
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -151,10 +160,13 @@ fn moves_that_do_not_connect() {
 
 #[test]
 fn no_move_but_another_queue() {
-    check("100 cpu2 wait victim 30..40 c 10 first=0", expect![[r#"
+    check(
+        "100 cpu2 wait victim 30..40 c 10 first=0",
+        expect![[r#"
         victim 70: placement=10 unknown=60
         moves_missing 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -194,10 +206,13 @@ fn nobody_waits_while_running() {
 
 #[test]
 fn only_a_wakeup_is_placed() {
-    check("100 cpu0 wait victim 30..40 c 10 fork", expect![[r#"
+    check(
+        "100 cpu0 wait victim 30..40 c 10 fork",
+        expect![[r#"
         victim 70: unknown=10 task:c@0=60
         queued_late 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -206,19 +221,25 @@ fn contradicting_slices_are_nobodys() {
         "50 cpu0 slice a 10 contradicts
          100 cpu0 wait victim 30..30 c 50 preempted",
         expect![[r#"
-            victim 70: task:a@0=20 task:c@0=50
+            victim 70: unknown@0=20 task:c@0=50
             occupant_contradicts 1
         "#]],
     );
-    check("100 cpu0 wait victim 30..30 c 10 preempted contradicts", expect![[r#"
-        victim 70: task:c@0=70
-        occupant_contradicts 1
-    "#]]);
+    check(
+        "100 cpu0 wait victim 30..30 c 10 preempted contradicts",
+        expect![[r#"
+            victim 70: unknown@0=70
+            occupant_contradicts 1
+        "#]],
+    );
 }
 
 #[test]
 fn a_wait_of_no_length_has_no_tiles() {
-    check("100 cpu0 wait victim 100..100 c 10", expect![[r#"
+    check(
+        "100 cpu0 wait victim 100..100 c 10",
+        expect![[r#"
         victim 0:
-    "#]]);
+    "#]],
+    );
 }

@@ -81,13 +81,13 @@ fn a_hole_before_the_first_record() {
 #[test]
 fn a_hole_after_the_last_record() {
     check(
-        "50 cpu0 slice a 10
-         50 cpu1 move victim 1>0
-         100 cpu1 open victim 20..20 first=1 on=0 moves=1
+        "900 cpu0 slice a 100
+         950 cpu1 move victim 0>1
+         980 cpu1 wait victim 800..800 c 100 preempted first=0 moves=1
          lost cpu0 1
-         end cpu0 b 50",
+         end cpu0 b 900",
         expect![[r#"
-            censored 1 sum 80 max 80
+            victim 180: task:a@0=100 unknown@0=50 task:c@1=30
             missing 1
         "#]],
     );
@@ -174,12 +174,40 @@ fn an_interrupt_across_a_switch() {
 #[test]
 fn the_last_slice_comes_from_the_trailer() {
     check(
-        "window 0..1000
-         900 cpu0 slice a 100
-         1000 cpu0 open victim 800..800 preempted
+        "900 cpu0 slice a 100
+         950 cpu0 move victim 0>1
+         980 cpu1 wait victim 800..800 c 100 preempted first=0 moves=1
          end cpu0 b 900",
         expect![[r#"
-            censored 1 sum 200 max 200
+            victim 180: task:a@0=100 task:b@0=50 task:c@1=30
+        "#]],
+    );
+}
+
+#[test]
+fn a_slice_that_a_record_tells_counts_more_than_the_trailer() {
+    check(
+        "window 0..90
+         100 cpu0 slice a 10
+         60 cpu0 move victim 0>1
+         80 cpu1 wait victim 20..20 c 10 preempted first=0 moves=1
+         end cpu0 b 10",
+        expect![[r#"
+            victim 60: task:a@0=40 task:c@1=20
+        "#]],
+    );
+}
+
+#[test]
+fn a_cpu_whose_every_record_was_lost() {
+    check(
+        "60 cpu1 move victim 0>1
+         80 cpu1 wait victim 20..20 c 10 preempted first=0 moves=1
+         lost cpu0 3
+         end cpu0 b 10",
+        expect![[r#"
+            victim 60: unknown@0=40 task:c@1=20
+            missing 3
         "#]],
     );
 }
