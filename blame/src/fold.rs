@@ -69,18 +69,31 @@ impl<'a> Folds<'a> {
 
     /// Adds the tiles of one wait of a thread called `victim`.
     pub(crate) fn add(&mut self, victim: Name, tiles: &[Tile]) {
-        for tile in tiles {
-            let entry = self.owners.entry(tile.owner);
-            let group =
-                Group { victim, class: entry.class, culprit: entry.name, tgid: entry.task.tgid };
-            let share = self.groups.entry(group).or_default();
+        for (n, tile) in tiles.iter().enumerate() {
+            let share = self.groups.entry(self.group(victim, tile)).or_default();
             share.waited_ns = share.waited_ns.saturating_add(tile.length_ns());
-            if entry.class == Class::Task {
-                for seen in within(&self.seen, tile).iter().filter(|s| s.task == entry.task) {
-                    *share.stacks.entry(seen.stack).or_default() += 1;
-                }
+            for seen in within(&self.seen, tile) {
+                let Some(beneath) = self.beneath(tiles, n, seen.task) else { continue };
+                let share = self.groups.entry(self.group(victim, beneath)).or_default();
+                *share.stacks.entry(seen.stack).or_default() += 1;
             }
         }
+    }
+
+    fn group(&self, victim: Name, tile: &Tile) -> Group {
+        let entry = self.owners.entry(tile.owner);
+        Group { victim, class: entry.class, culprit: entry.name, tgid: entry.task.tgid }
+    }
+
+    /// The tile of the task that a sample in tile `n` was taken of. The sampling clock is itself an
+    /// interrupt, so the sample mostly falls into that interrupt's tile, on top of the task's.
+    fn beneath<'t>(&self, tiles: &'t [Tile], n: usize, task: TaskKey) -> Option<&'t Tile> {
+        let is_its = |tile: &&Tile| {
+            let entry = self.owners.entry(tile.owner);
+            tile.cpu == tiles[n].cpu && entry.class == Class::Task && entry.task == task
+        };
+        let mut around = tiles[..=n].iter().rev().chain(&tiles[n + 1..]);
+        around.find(is_its)
     }
 
     /// The folds in the order of their names. Together they are what was added, exactly.

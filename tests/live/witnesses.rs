@@ -44,8 +44,9 @@ fn observe() -> Seen {
     let mut hog = actor();
     let _hog = Neighbour::start(hog.args(["hog", "--cpu", "1", "--seconds", "60"]));
     let mut load = actor();
-    load.args(["timers", "--threads", "3", "--cpu", "1", "--period-us", "3000"]);
-    load.args(["--work-us", "700", "--after", "4", "--seconds", "3", "--linger", "4"]);
+    // More work than the CPU has time for: most waits are long, and so are the buckets they fall in.
+    load.args(["timers", "--threads", "3", "--cpu", "1", "--period-us", "1500"]);
+    load.args(["--work-us", "900", "--after", "4", "--seconds", "3", "--linger", "4"]);
     let load = Neighbour::start(&mut load);
     let pid = load.0.id().to_string();
 
@@ -181,16 +182,17 @@ fn bucket_at(buckets: &[Bucket], q: f64) -> Bucket {
         .expect("the last bucket holds the last wait")
 }
 
-/// `perf sched timehist` starts at waking, as wake-to-run does: 99 % of the waits within 5 us.
+/// `perf sched timehist` starts at waking, as wake-to-run does: 99 % of the waits within 5 us. The
+/// wait of a preempted thread stands in its column "wait time", that of a woken one in "sch delay".
 fn compare_timehist(timehist: &str, waits: &[Waited]) -> Result<(), String> {
     const NEAR_NS: u64 = 5_000;
     let theirs = delays(timehist);
     let mut matched = 0_u64;
     let mut near = 0_u64;
     for wait in waits {
-        let Some(delay) = delay_at(&theirs, wait) else { continue };
+        let Some(delay_ns) = delay_at(&theirs, wait) else { continue };
         matched += 1;
-        near += u64::from(delay.abs_diff(wait.wake_to_run_ns) <= NEAR_NS);
+        near += u64::from(delay_ns.abs_diff(wait.wake_to_run_ns) <= NEAR_NS);
     }
     println!("perf saw {matched} of {} waits, {near} within 5 us", waits.len());
     if matched * 100 < waits.len() as u64 * 95 {
@@ -202,21 +204,28 @@ fn compare_timehist(timehist: &str, waits: &[Waited]) -> Result<(), String> {
     Ok(())
 }
 
-/// By thread: when each of its runs began, and how long it had waited, by perf's account.
-type Delays = BTreeMap<u32, BTreeMap<u64, u64>>;
+/// What perf says of the time before a run.
+#[derive(Debug, Clone, Copy)]
+struct Delay {
+    wait_ns: u64,
+    sched_ns: u64,
+}
+
+/// By thread and the instant at which each of its runs began.
+type Delays = BTreeMap<u32, BTreeMap<u64, Delay>>;
 
 /// Lines such as `  12.345678 [0001]  timer[12/34]   1.000   0.012   0.700`: the end of a run, the
 /// thread, and its blocked time, delay and run time in milliseconds.
 fn delays(timehist: &str) -> Delays {
     let mut delays = Delays::new();
     for line in timehist.lines() {
-        let Some((tid, began_ns, delay_ns)) = run(line) else { continue };
-        delays.entry(tid).or_default().insert(began_ns, delay_ns);
+        let Some((tid, began_ns, delay)) = run(line) else { continue };
+        delays.entry(tid).or_default().insert(began_ns, delay);
     }
     delays
 }
 
-fn run(line: &str) -> Option<(u32, u64, u64)> {
+fn run(line: &str) -> Option<(u32, u64, Delay)> {
     let mut words = line.split_whitespace();
     let end_s: f64 = words.next()?.parse().ok()?;
     let cpu = words.next()?;
@@ -224,9 +233,11 @@ fn run(line: &str) -> Option<(u32, u64, u64)> {
     let numbers = thread.rsplit_once('[')?.1.strip_suffix(']')?;
     let tid = numbers.split('/').next()?.parse().ok()?;
     let millis: Vec<f64> = words.filter_map(|word| word.parse().ok()).collect();
-    let [.., delay_ms, run_ms] = millis[..] else { return None };
+    let [wait_ms, sched_ms, run_ms] = millis[..] else { return None };
     cpu.starts_with('[').then_some(())?;
-    Some((tid, ((end_s * 1e3 - run_ms) * 1e6) as u64, (delay_ms * 1e6) as u64))
+    let nanos = |millis: f64| (millis * 1e6) as u64;
+    let delay = Delay { wait_ns: nanos(wait_ms), sched_ns: nanos(sched_ms) };
+    Some((tid, nanos(end_s * 1e3 - run_ms), delay))
 }
 
 /// perf's figure for the run that began when this wait ended, give or take its own rounding.
@@ -234,7 +245,8 @@ fn delay_at(delays: &Delays, wait: &Waited) -> Option<u64> {
     const ROUNDING_NS: u64 = 20_000;
     let runs = delays.get(&wait.tid)?;
     let near = runs.range(wait.end_ns.saturating_sub(ROUNDING_NS)..wait.end_ns + ROUNDING_NS);
-    near.min_by_key(|(began_ns, _)| began_ns.abs_diff(wait.end_ns)).map(|(_, delay_ns)| *delay_ns)
+    let (_, delay) = near.min_by_key(|(began_ns, _)| began_ns.abs_diff(wait.end_ns))?;
+    Some(if wait.preempted { delay.wait_ns } else { delay.sched_ns })
 }
 
 /// The long waits sum to the kernel's own account within 2 %.

@@ -87,13 +87,13 @@ fn a_stack_belongs_to_the_victims_it_was_seen_for() {
 }
 
 #[test]
-fn interrupts_have_no_stack() {
+fn a_sample_inside_an_interrupt_is_of_the_task_beneath() {
     check(
         "75 cpu0 sample hog main
          80 cpu0 irq 24 since 70
          100 cpu0 wait victim 60..60 hog 40",
         expect![[r#"
-            victim task hog [] 30
+            victim task hog [main] 30
             victim irq irq 24 [] 10
         "#]],
     );
