@@ -49,10 +49,14 @@ fn deny() -> Result<()> {
     }
     println!("advisories are left out: they need the network, and change without a change here");
     cargo(&["deny", "check", "licenses", "bans", "sources"])?;
-    if has_probes() {
-        cargo(&["deny", PROBES, "check", "--config=deny.toml", "licenses", "bans", "sources"])?;
-    }
-    Ok(())
+    if has_probes() { deny_probes() } else { Ok(()) }
+}
+
+/// The same list for fewer crates, so that some of it is never met there.
+fn deny_probes() -> Result<()> {
+    let unmet = ["-A", "license-not-encountered", "-A", "license-exception-not-encountered"];
+    let words = ["deny", PROBES, "--config=deny.toml", "check"];
+    cargo(&[&words[..], &unmet, &["licenses", "bans", "sources"]].concat())
 }
 
 fn kernel_programs() -> Result<()> {
