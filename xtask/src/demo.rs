@@ -97,6 +97,8 @@ fn record(stage: &Stage, cpu: u32) -> Command {
     command.args(["record", "--force", "-o"]).arg(&stage.output);
     command.args(["--", "cyclictest", "--policy=other", "-q", "-t", "3", "-i", "1500", "-D", "5"]);
     command.args(["-a", &cpu.to_string()]).env("PATH", process::search_path());
+    // cyclictest refuses ordinary users, whatever the policy: under sudo the load must stay root's.
+    command.env_remove("SUDO_UID").env_remove("SUDO_GID");
     command
 }
 

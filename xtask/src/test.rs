@@ -40,7 +40,7 @@ pub(crate) fn run(demand: bool) -> Result<()> {
     cargo(&live, &["build", "--workspace", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--lib", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--doc"], &[])?;
-    if has_integration_tests(&workspace::root()) {
+    if workspace::has_integration_tests()? {
         // One kernel, one at a time: a live test would see its neighbour's load.
         cargo(&live, &["test", "--workspace", "--test", "*"], &["--test-threads=1"])?;
     }
@@ -84,11 +84,6 @@ fn forget(skipped: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(skipped, "").with_context(|| format!("cannot write {}", skipped.display()))
-}
-
-fn has_integration_tests(root: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(root.join("tests")) else { return false };
-    entries.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "rs"))
 }
 
 fn close(live: &Live) -> Result<()> {

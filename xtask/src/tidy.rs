@@ -94,6 +94,13 @@ impl Tree {
     fn rust(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.is_rust())
     }
+
+    /// Rust that ships: rules about it do not bind tests, nor a build script's talk with cargo.
+    fn production(&self) -> Vec<&File> {
+        let tests: Vec<_> = self.rust().flat_map(File::test_modules).collect();
+        let is_test = |file: &File| tests.iter().any(|module| file.belongs_to(module));
+        self.rust().filter(|file| !file.is_beside() && !is_test(file)).collect()
+    }
 }
 
 impl File {
@@ -101,10 +108,24 @@ impl File {
         Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
     }
 
-    /// Rules about what ships do not bind tests, nor the build script's talk with cargo.
-    fn is_production(&self) -> bool {
+    fn is_beside(&self) -> bool {
         let mut parts = self.path.split('/');
-        !parts.any(|part| matches!(part, "tests" | "benches" | "tests.rs" | "build.rs"))
+        parts.any(|part| matches!(part, "tests" | "benches" | "tests.rs" | "build.rs"))
+    }
+
+    /// Paths, without `.rs`, of the modules that this file declares for tests alone.
+    fn test_modules(&self) -> Vec<String> {
+        let own = self.path.trim_end_matches(".rs");
+        let roots = ["lib", "main", "mod"];
+        let is_root = |(_, name): &(&str, &str)| roots.contains(name);
+        let folder = own.rsplit_once('/').filter(is_root).map_or(own, |(folder, _)| folder);
+        let modules = source::test_modules(&self.text);
+        modules.iter().map(|module| format!("{folder}/{module}")).collect()
+    }
+
+    fn belongs_to(&self, module: &str) -> bool {
+        let rest = self.path.strip_prefix(module);
+        rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     }
 
     fn finding(&self, line: usize, says: impl Into<String>) -> Finding {

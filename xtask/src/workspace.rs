@@ -1,7 +1,6 @@
 //! Where this workspace is, and the cargo that builds it.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,28 +16,32 @@ pub(crate) fn root() -> PathBuf {
     own.parent().map_or_else(|| own.clone(), Path::to_path_buf)
 }
 
-/// The cargo that runs us, in the workspace's folder.
+/// The cargo that runs us (rustup's answers for its toolchain), in the workspace's folder.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(cargo_program());
+    let mut command = Command::new("cargo");
     command.current_dir(root()).env("PATH", process::search_path());
     command
 }
 
-fn cargo_program() -> OsString {
-    env::var_os("CARGO").unwrap_or("cargo".into())
-}
-
 /// The one target folder, as cargo sees it.
 pub(crate) fn target() -> Result<PathBuf> {
-    let metadata = process::output(cargo().args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version=1",
-    ]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
+    let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str().context("cargo names no target folder")?;
     Ok(PathBuf::from(folder))
+}
+
+/// Whether any crate has a `tests/` of its own: cargo calls it an error to ask for what is not.
+pub(crate) fn has_integration_tests() -> Result<bool> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let mut targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
+    Ok(targets.any(|target| target["kind"][0] == "test"))
+}
+
+fn metadata() -> Result<Value> {
+    let words = ["metadata", "--no-deps", "--offline", "--format-version=1"];
+    let metadata = process::output(cargo().args(words))?;
+    serde_json::from_str(&metadata).context("cargo metadata is not JSON")
 }
 
 /// Cargo's own folder: its registry and the programs that it installed.

@@ -124,6 +124,17 @@ pub(super) fn production(text: &str) -> String {
     code
 }
 
+/// The modules that are files of their own and are built for tests alone: `#[cfg(test)] mod a;`.
+pub(super) fn test_modules(text: &str) -> Vec<String> {
+    let code = code(text);
+    let items = code.match_indices("#[cfg(test)]").map(|(at, _)| &code[at..end_of_item(&code, at)]);
+    let name = |item: &str| {
+        let (_, name) = item.strip_suffix(';')?.rsplit_once("mod ")?;
+        Some(name.trim().to_owned())
+    };
+    items.filter_map(name).collect()
+}
+
 fn blanked(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect()
 }

@@ -47,6 +47,15 @@ fn the_stages_import_only_what_stands_before_them() {
 }
 
 #[test]
+fn a_pure_room_imports_no_effect() {
+    let check = |room: &str| {
+        says(walls::check, &format!("{room}/Cargo.toml"), "[dependencies]\ntokio = \"1\"")
+    };
+    assert_eq!(check("blame"), ["blame/Cargo.toml: blame is pure, and never imports tokio"]);
+    assert!(check("collector").is_empty());
+}
+
+#[test]
 fn a_test_may_import_what_the_crate_may_not() {
     let text = "[dev-dependencies]\ncronx-blame.workspace = true";
     assert!(says(walls::check, "flamegraph/Cargo.toml", text).is_empty());
@@ -91,6 +100,23 @@ fn a_pure_room_has_no_effect() {
     assert!(check("#[cfg(test)]\nmod tests { use std::fs; }").is_empty());
     assert!(says(words::check, "collector/src/lib.rs", "use std::fs::File;").is_empty());
     assert!(says(words::check, "blame/src/tile/tests.rs", "use std::fs::File;").is_empty());
+}
+
+#[test]
+fn a_module_built_for_tests_alone_is_no_production() {
+    let effect = "use std::fs;";
+    let lib = "#[cfg(test)]\nmod properties;\nmod tile;";
+    let tile = "#[cfg(test)]\npub(crate) mod text;";
+    let tree = tree(&[
+        ("blame/src/lib.rs", lib),
+        ("blame/src/tile.rs", tile),
+        ("blame/src/properties.rs", effect),
+        ("blame/src/properties/seeds.rs", effect),
+        ("blame/src/tile/text.rs", effect),
+        ("blame/src/text.rs", effect),
+    ]);
+    let paths: Vec<_> = words::check(&tree).into_iter().map(|found| found.path).collect();
+    assert_eq!(paths, ["blame/src/text.rs"]);
 }
 
 #[test]

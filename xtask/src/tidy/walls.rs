@@ -15,7 +15,7 @@ const OURS: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 8] = [
+const THEIRS: [(&str, &[&str]); 7] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     ("aya-obj", &["collector"]),
     ("aya-log", &["collector"]),
@@ -24,8 +24,11 @@ const THEIRS: [(&str, &[&str]); 8] = [
     ("aya-log-ebpf", &["probes-ebpf"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask"]),
-    ("tokio", &["", "collector", "daemon"]),
 ];
+
+/// Rooms of functions over plain data, and crates that are nothing but effects.
+const PURE: [&str; 3] = ["recording", "blame", "flamegraph"];
+const EFFECTS: [&str; 4] = ["tokio", "libc", "nix", "tempfile"];
 
 /// A crate's manifest, read.
 struct Room<'a> {
@@ -54,6 +57,7 @@ fn judge(room: &Room) -> Vec<Finding> {
     let verdicts = room.dependencies.iter().filter_map(|dependency| {
         ours(room.folder, &dependency.package)
             .or_else(|| theirs(room.folder, &dependency.package))
+            .or_else(|| pure(room.folder, &dependency.package))
             .or_else(|| abi(room.folder, dependency))
     });
     verdicts.map(|says| room.file.finding(0, says)).collect()
@@ -74,6 +78,11 @@ fn theirs(folder: &str, package: &str) -> Option<String> {
 fn spoken(rooms: &[&str]) -> String {
     let name = |room: &&str| if room.is_empty() { "the command" } else { *room }.to_owned();
     rooms.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn pure(folder: &str, package: &str) -> Option<String> {
+    let broken = PURE.contains(&folder) && EFFECTS.contains(&package);
+    broken.then(|| format!("{folder} is pure, and never imports {package}"))
 }
 
 fn abi(folder: &str, dependency: &Dependency) -> Option<String> {

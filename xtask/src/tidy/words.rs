@@ -28,7 +28,7 @@ const TALK: [&str; 6] = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "
 const NOWHERE: [&str; 3] = [concat!("/roo", "t/"), concat!("TO", "DO"), concat!("FIX", "ME")];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let shipped = tree.rust().filter(|file| file.is_production()).flat_map(code);
+    let shipped = tree.production().into_iter().flat_map(code);
     shipped.chain(tree.files.iter().flat_map(nowhere)).collect()
 }
 
