@@ -1,1 +1,71 @@
-fn main() {}
+//! The developer's verbs: `cargo xtask demo`, `test`, `ci`, `ebpf`, `tidy`.
+//!
+//! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
+//! and what it may install it installs only if it is missing. No verb knows how cronx works
+//! inside: it runs the command and reads its files, as a user would.
+
+mod apt;
+mod ci;
+mod demo;
+mod ebpf;
+mod process;
+mod test;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The developer's verbs of cronx.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Record a real load beside a real neighbour, and see whom the report blames.
+    Demo,
+    /// Run every test; say which live ones were skipped, and why.
+    Test {
+        /// A live test that is skipped is a failure; so it is where CI=true.
+        #[arg(long)]
+        demand: bool,
+    },
+    /// Everything that a change has to pass.
+    Ci,
+    /// Build the kernel programs into probes-ebpf/prebuilt.
+    Ebpf {
+        /// Prove that the committed object is what its sources give.
+        #[arg(long, conflicts_with = "install")]
+        check: bool,
+        /// Install the toolchain for kernel programs, as far as it is missing.
+        #[arg(long)]
+        install: bool,
+    },
+    /// Check the walls and the sizes that the compiler does not.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Demo => demo::run(),
+        Verb::Test { demand } => test::run(demand),
+        Verb::Ci => ci::run(),
+        Verb::Ebpf { check: true, .. } => ebpf::check(),
+        Verb::Ebpf { install: true, .. } => ebpf::install(),
+        Verb::Ebpf { .. } => ebpf::build(),
+        Verb::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Installs Debian packages, where that is possible; else says which ones.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A program, and the Debian package that has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Need {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// Installs the packages of those programs that are not here. Does nothing if all are.
+pub(crate) fn provide(needs: &[Need]) -> Result<()> {
+    let missing = packages(needs, |program| process::find(program).is_some());
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Each package once, in order, of the programs that are not here.
+fn packages(needs: &[Need], here: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let mut packages: Vec<_> =
+        needs.iter().filter(|need| !here(need.program)).map(|need| need.package).collect();
+    packages.dedup();
+    packages
+}
+
+/// Installs packages. Fails in one sentence where this is not root's session on a Debian.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let words = packages.join(" ");
+    if process::find("apt-get").is_none() {
+        bail!("install what Debian calls {words}: there is no apt-get here to do it");
+    }
+    if !process::is_root() {
+        bail!("not root, so run this first: sudo apt-get install --no-install-recommends {words}");
+    }
+    if !have_lists() {
+        update()?;
+    }
+    // Lists that are old name files that are gone; one fresh look decides.
+    attempt(packages).or_else(|_| update().and_then(|()| attempt(packages)))
+}
+
+/// Whether apt knows the package at all.
+pub(crate) fn knows(package: &str) -> bool {
+    if !have_lists() && process::is_root() && process::find("apt-get").is_some() {
+        let _ = update();
+    }
+    let policy = process::output(Command::new("apt-cache").args(["policy", package]));
+    policy.is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
+}
+
+fn attempt(packages: &[&str]) -> Result<()> {
+    process::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+fn update() -> Result<()> {
+    process::run(apt().arg("update"))
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn have_lists() -> bool {
+    let Ok(lists) = fs::read_dir("/var/lib/apt/lists") else { return false };
+    lists.flatten().any(|list| list.file_name().to_string_lossy().contains("_Packages"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_named_once_and_only_if_missing() {
+        let needs = [
+            Need { program: "hackbench", package: "rt-tests" },
+            Need { program: "cyclictest", package: "rt-tests" },
+            Need { program: "perf", package: "linux-perf" },
+        ];
+        assert_eq!(packages(&needs, |program| program == "perf"), ["rt-tests"]);
+        assert!(packages(&needs, |_| true).is_empty());
+    }
+}

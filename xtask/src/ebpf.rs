@@ -1,0 +1,177 @@
+//! `cargo xtask ebpf`: the kernel programs' object and its MANIFEST, built or proved.
+//!
+//! The object is committed, so that nobody needs this verb to build cronx. The proof is in three
+//! steps, each stronger: the sources have the hash that the MANIFEST names (no toolchain needed);
+//! a rebuilt object has the same programs and maps; with the MANIFEST's own toolchain it is the
+//! same byte for byte. That it loads is shown by the live tests.
+
+mod manifest;
+mod shape;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::toolchain::{self, Toolchain};
+use crate::{process, workspace};
+use manifest::Manifest;
+
+const TARGET: &str = "bpfel-unknown-none";
+const PROGRAM: &str = "cronx-probes";
+const OBJECT: &str = "probes.bpf.o";
+/// What the object depends on beside its sources; paths are remapped on top of it.
+const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
+
+/// Builds the object and writes it with its MANIFEST into `probes-ebpf/prebuilt`.
+pub(crate) fn build() -> Result<()> {
+    let room = room()?;
+    let tools = toolchain::find(None)?;
+    let object = compile(&room, &tools, &room.join("target"))?;
+    let prebuilt = room.join("prebuilt");
+    fs::create_dir_all(&prebuilt)?;
+    fs::write(prebuilt.join(OBJECT), &object)?;
+    fs::write(prebuilt.join("MANIFEST"), describe(&room, &tools, &object)?.to_string())?;
+    println!("wrote {} ({} bytes) and its MANIFEST", prebuilt.join(OBJECT).display(), object.len());
+    Ok(())
+}
+
+/// Proves that the committed object is what its sources give.
+pub(crate) fn check() -> Result<()> {
+    let room = room()?;
+    let (manifest, committed) = committed(&room)?;
+    fresh(&manifest, &room, &committed)?;
+    let tools = toolchain::find(Some(&manifest.rustc))?;
+    let scratch = tempfile::tempdir()?;
+    let rebuilt = compile(&room, &tools, scratch.path())?;
+    same(&manifest, &describe(&room, &tools, &rebuilt)?, &committed, &rebuilt)
+}
+
+/// Installs the toolchain for kernel programs, as far as it is missing.
+pub(crate) fn install() -> Result<()> {
+    toolchain::install()
+}
+
+fn room() -> Result<PathBuf> {
+    let room = workspace::root().join("probes-ebpf");
+    if !room.join("Cargo.toml").is_file() {
+        bail!("{} has no Cargo.toml, so there is no kernel program to build", room.display());
+    }
+    Ok(room)
+}
+
+fn committed(room: &Path) -> Result<(Manifest, Vec<u8>)> {
+    let read = |name: &str| {
+        let path = room.join("prebuilt").join(name);
+        fs::read(&path)
+            .with_context(|| format!("cannot read {}: `cargo xtask ebpf` makes it", path.display()))
+    };
+    let manifest = Manifest::parse(&String::from_utf8_lossy(&read("MANIFEST")?))?;
+    Ok((manifest, read(OBJECT)?))
+}
+
+/// What can be proved without any toolchain.
+fn fresh(manifest: &Manifest, room: &Path, committed: &[u8]) -> Result<()> {
+    if manifest.sources != manifest::hash_of_sources(room)? || manifest.flags != FLAGS.join(" ") {
+        bail!("{OBJECT} is stale, its sources have changed: run `cargo xtask ebpf` and commit");
+    }
+    if manifest.object != manifest::hash(committed) {
+        bail!("{OBJECT} is not the object of its MANIFEST: run `cargo xtask ebpf` and commit both");
+    }
+    Ok(())
+}
+
+/// Byte for byte with the same toolchain; else the same programs, maps and globals.
+fn same(manifest: &Manifest, now: &Manifest, committed: &[u8], rebuilt: &[u8]) -> Result<()> {
+    if now.toolchain() == manifest.toolchain() {
+        if committed != rebuilt {
+            bail!("the toolchain is the MANIFEST's, and yet {OBJECT} was rebuilt different");
+        }
+        println!("{OBJECT} is its sources', byte for byte");
+        return Ok(());
+    }
+    println!("the toolchain is not the MANIFEST's, so programs and maps are compared, not bytes:");
+    println!("  here: {}\n  MANIFEST: {}", now.toolchain(), manifest.toolchain());
+    let differences = shape::differences(&shape::of(committed)?, &shape::of(rebuilt)?);
+    if !differences.is_empty() {
+        bail!("the rebuilt {OBJECT} differs: {}", differences.join("; "));
+    }
+    println!("{OBJECT} has the programs, maps and globals of its sources");
+    Ok(())
+}
+
+fn describe(room: &Path, tools: &Toolchain, object: &[u8]) -> Result<Manifest> {
+    Ok(Manifest {
+        rustc: tools.rust.version.clone(),
+        linker: tools.linker_version.clone(),
+        strip: tools.strip_version.clone(),
+        flags: FLAGS.join(" "),
+        sources: manifest::hash_of_sources(room)?,
+        object: manifest::hash(object),
+    })
+}
+
+/// The stripped object: BTF stays, DWARF goes.
+fn compile(room: &Path, tools: &Toolchain, target: &Path) -> Result<Vec<u8>> {
+    process::run(cargo(room, tools).args(["fetch", "--locked"]))?;
+    let flags = rustflags(room, &tools.rust.sysroot, target)?;
+    let mut command = cargo(room, tools);
+    command
+        .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET])
+        .args(["--bin", PROGRAM, "--target-dir"])
+        .arg(target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags);
+    process::run(&mut command)?;
+    let built = target.join(TARGET).join("release").join(PROGRAM);
+    let stripped = built.with_extension("bpf.o");
+    process::run(Command::new(&tools.strip).arg("-g").arg(&built).arg("-o").arg(&stripped))?;
+    Ok(fs::read(&stripped)?)
+}
+
+fn cargo(room: &Path, tools: &Toolchain) -> Command {
+    let mut command = Command::new(&tools.rust.cargo);
+    toolchain::scrubbed(&mut command)
+        .current_dir(room)
+        .env("RUSTC", &tools.rust.rustc)
+        // Debian's compiler is a stable one; to a nightly this says nothing.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("PATH", path_with(&tools.linker));
+    command
+}
+
+fn path_with(linker: &Path) -> OsString {
+    let mut path = linker.parent().map_or_else(OsString::new, |folder| folder.as_os_str().into());
+    path.push(":");
+    path.push(process::search_path());
+    path
+}
+
+/// The flags, and every folder that differs between machines renamed. The last match wins.
+fn rustflags(room: &Path, sysroot: &Path, target: &Path) -> Result<OsString> {
+    let workspace = room.parent().unwrap_or(room);
+    let library = sysroot.join("lib/rustlib/src/rust");
+    let mut renames = vec![(workspace.to_owned(), "/cronx"), (target.to_owned(), "/target")];
+    renames.extend(registries()?.into_iter().map(|folder| (folder, "/registry")));
+    // Debian's folder is a link, and the compiler sees both ends of it.
+    renames.extend(library.canonicalize().ok().map(|folder| (folder, "/rust")));
+    renames.push((library, "/rust"));
+    let mut flags = OsString::from(FLAGS.join("\x1f"));
+    for (from, to) in renames {
+        flags.push("\x1f--remap-path-prefix=");
+        flags.push(from);
+        flags.push(format!("={to}"));
+    }
+    Ok(flags)
+}
+
+/// Where cargo unpacks crates: one folder for each registry, its name made of the host's.
+fn registries() -> Result<Vec<PathBuf>> {
+    let folder = workspace::cargo_home().join("registry/src");
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let mut folders: Vec<_> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    folders.sort();
+    Ok(folders)
+}

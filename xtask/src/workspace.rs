@@ -1,0 +1,51 @@
+//! Where this workspace is, and the cargo that builds it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::process;
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let own = PathBuf::from(own);
+    own.parent().map_or_else(|| own.clone(), Path::to_path_buf)
+}
+
+/// The cargo that runs us (rustup's answers for its toolchain), in the workspace's folder.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root()).env("PATH", process::search_path());
+    command
+}
+
+/// The one target folder, as cargo sees it.
+pub(crate) fn target() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let folder = metadata["target_directory"].as_str().context("cargo names no target folder")?;
+    Ok(PathBuf::from(folder))
+}
+
+/// Whether any crate has a `tests/` of its own: cargo calls it an error to ask for what is not.
+pub(crate) fn has_integration_tests() -> Result<bool> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let mut targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
+    Ok(targets.any(|target| target["kind"][0] == "test"))
+}
+
+fn metadata() -> Result<Value> {
+    let words = ["metadata", "--no-deps", "--offline", "--format-version=1"];
+    let metadata = process::output(cargo().args(words))?;
+    serde_json::from_str(&metadata).context("cargo metadata is not JSON")
+}
+
+/// Cargo's own folder: its registry and the programs that it installed.
+pub(crate) fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or("/".into())).join(".cargo");
+    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
