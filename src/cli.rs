@@ -149,7 +149,7 @@ mod tests {
     fn times_have_units() {
         assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
         for bad in ["", "5", "s", "0s", "-1s", "1e99h", "1.2.3s", "99999999999999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

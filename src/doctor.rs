@@ -20,7 +20,8 @@ pub fn run(args: &Doctor) -> Result<ExitCode> {
         for finding in &findings {
             write!(out, "{}", as_text(finding))?;
         }
-        let verdict = if possible { "cronx record works here" } else { "cronx record cannot work here" };
+        let verdict =
+            if possible { "cronx record works here" } else { "cronx record cannot work here" };
         writeln!(out, "\n{verdict}")?;
     }
     Ok(ExitCode::from(u8::from(!possible)))
@@ -36,11 +37,11 @@ const fn word(standing: Standing) -> &'static str {
 
 fn as_text(finding: &Finding) -> String {
     let Finding { subject, standing, found, cost, mend } = finding;
-    let mut text = format!("{:9} {subject}: {found}\n", word(*standing));
-    if *standing != Standing::Good {
-        text.push_str(&format!("{:9} costs: {cost}\n{:9} mend:  {mend}\n", "", ""));
+    let line = format!("{:9} {subject}: {found}\n", word(*standing));
+    if *standing == Standing::Good {
+        return line;
     }
-    text
+    format!("{line}{0:9} costs: {cost}\n{0:9} mend:  {mend}\n", "")
 }
 
 fn as_json(findings: &[Finding], possible: bool) -> serde_json::Value {

@@ -47,8 +47,9 @@ impl Output {
             Ok(()) => true,
             Err(Errno::EEXIST) => false,
             Err(errno) => {
-                return Err(errno)
-                    .with_context(|| format!("cannot make the output folder '{}'", path.display()));
+                return Err(errno).with_context(|| {
+                    format!("cannot make the output folder '{}'", path.display())
+                });
             }
         };
         let folder = openat(&parent, name, directory | OFlag::O_NOFOLLOW, Mode::empty())
@@ -87,7 +88,8 @@ impl Output {
         let mut folder =
             Dir::openat(&self.folder, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .with_context(shown)?;
-        let names: Result<Vec<_>, _> = folder.iter().map(|e| e.map(|e| e.file_name().to_owned())).collect();
+        let names: Result<Vec<_>, _> =
+            folder.iter().map(|e| e.map(|e| e.file_name().to_owned())).collect();
         let names = names.with_context(shown)?;
         let names = names.iter().map(|name| name.to_string_lossy().into_owned());
         Ok(names.filter(|name| name != "." && name != "..").collect())
@@ -95,11 +97,8 @@ impl Output {
 
     /// Creates one of the files, anew and by no link.
     pub fn file(&mut self, name: &'static str) -> Result<BufWriter<File>> {
-        let flags = OFlag::O_WRONLY
-            | OFlag::O_CREAT
-            | OFlag::O_EXCL
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.folder, name, flags, Mode::from_bits_truncate(0o644))
             .with_context(|| format!("cannot write '{}'", self.path.join(name).display()))?;
         self.written.push(name);

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-const PLAIN_EVERY: Duration = Duration::from_secs(60);
+const PLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// A recording under way.
 #[derive(Debug)]

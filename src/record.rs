@@ -101,9 +101,10 @@ fn settings(args: &Record) -> Settings {
 }
 
 fn place(args: &Record) -> PathBuf {
-    args.place.output.clone().unwrap_or_else(|| {
-        jiff::Zoned::now().strftime("cronx-%Y%m%d-%H%M%S").to_string().into()
-    })
+    args.place
+        .output
+        .clone()
+        .unwrap_or_else(|| jiff::Zoned::now().strftime("cronx-%Y%m%d-%H%M%S").to_string().into())
 }
 
 fn header(

@@ -176,10 +176,8 @@ impl<'a> Btf<'a> {
             .named
             .get(&(type_kind::STRUCT, container))
             .ok_or_else(|| BtfError::NoStruct { name: container.to_owned() })?;
-        let missing = || BtfError::NoMember {
-            container: container.to_owned(),
-            member: path.to_owned(),
-        };
+        let missing =
+            || BtfError::NoMember { container: container.to_owned(), member: path.to_owned() };
         let mut found = self.type_of(*id).ok_or_else(missing)?;
         let mut bits = 0;
         for name in path.split('.') {
@@ -217,7 +215,8 @@ impl<'a> Btf<'a> {
         let missing = || BtfError::NoTracepoint { name: name.to_owned() };
         let typedef = format!("btf_trace_{name}");
         let id = self.named.get(&(type_kind::TYPEDEF, typedef.as_str())).ok_or_else(missing)?;
-        let pointer = self.resolved(*id).filter(|t| t.kind == type_kind::PTR).ok_or_else(missing)?;
+        let pointer =
+            self.resolved(*id).filter(|t| t.kind == type_kind::PTR).ok_or_else(missing)?;
         let proto = self.resolved(pointer.target).ok_or_else(missing)?;
         if proto.kind != type_kind::FUNC_PROTO {
             return Err(missing());

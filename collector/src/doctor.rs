@@ -155,18 +155,24 @@ fn cgroups() -> Finding {
     let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let v1 = Path::new("/sys/fs/cgroup/cpu").exists();
     let unified = Path::new("/sys/fs/cgroup/unified").exists();
-    good("cgroups", match (v2, v1, unified) {
-        (true, ..) => "v2",
-        (false, true, true) => "v1 with a hybrid v2",
-        (false, true, false) => "v1",
-        (false, false, _) => "none mounted",
-    })
+    good(
+        "cgroups",
+        match (v2, v1, unified) {
+            (true, ..) => "v2",
+            (false, true, true) => "v1 with a hybrid v2",
+            (false, true, false) => "v1",
+            (false, false, _) => "none mounted",
+        },
+    )
 }
 
 fn clock() -> Finding {
     let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let found = setting(path).unwrap_or_else(|| "unknown".to_owned());
-    if matches!(found.as_str(), "tsc" | "arch_sys_counter" | "kvm-clock" | "hyperv_clocksource_tsc_page") {
+    if matches!(
+        found.as_str(),
+        "tsc" | "arch_sys_counter" | "kvm-clock" | "hyperv_clocksource_tsc_page"
+    ) {
         return good("clock source", found);
     }
     Finding {

@@ -158,9 +158,8 @@ fn ended(window: &mut Window<'_>) -> Result<Option<Closed>, Error> {
     if let Some(load) = window.load.as_deref_mut() {
         return Ok(load.try_wait()?.map(Closed::LoadEnded));
     }
-    let gone = |pid: &u32| {
-        nix::sys::signal::kill(Pid::from_raw(*pid as i32), None) == Err(Errno::ESRCH)
-    };
+    let gone =
+        |pid: &u32| nix::sys::signal::kill(Pid::from_raw(*pid as i32), None) == Err(Errno::ESRCH);
     Ok(window.targets.iter().all(gone).then_some(Closed::TargetsGone))
 }
 

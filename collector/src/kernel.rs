@@ -78,10 +78,8 @@ impl Kernel {
 
     /// The same, with the types from a file.
     pub fn read_with(btf: &Path) -> Result<Self, Error> {
-        let offsets = read_offsets(btf).map_err(|reason| Error::Btf {
-            path: btf.display().to_string(),
-            reason,
-        })?;
+        let offsets = read_offsets(btf)
+            .map_err(|reason| Error::Btf { path: btf.display().to_string(), reason })?;
         let uname = nix::sys::utsname::uname().map_err(Error::system("uname"))?;
         Ok(Self {
             release: uname.release().to_string_lossy().into_owned(),

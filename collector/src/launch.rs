@@ -52,12 +52,9 @@ pub fn hold(argv: &[OsString], user: Option<&User>) -> Result<Held, Error> {
             // SAFETY: nothing of the parent's may run in the child, exit handlers least of all.
             unsafe { libc::_exit(127) }
         }
-        ForkResult::Parent { child } => Ok(Held {
-            load: Load { pid: child, end: None },
-            barrier,
-            refusal,
-            command: shown,
-        }),
+        ForkResult::Parent { child } => {
+            Ok(Held { load: Load { pid: child, end: None }, barrier, refusal, command: shown })
+        }
     }
 }
 
@@ -96,7 +93,8 @@ fn shed(user: Option<&User>, parent: Pid) -> nix::Result<()> {
     if unistd::getppid() != parent {
         return Err(Errno::ESRCH);
     }
-    close_others_on_exec()
+    close_others_on_exec();
+    Ok(())
 }
 
 /// The environment of a login of theirs, not of root's.
@@ -113,20 +111,18 @@ fn set_environment(user: &User) {
     }
 }
 
-fn close_others_on_exec() -> nix::Result<()> {
+fn close_others_on_exec() {
     // SAFETY: takes numbers only.
-    let done = unsafe {
-        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 {
-        return Ok(());
+        return;
     }
     // Kernels before 5.11. Ours are all marked already; these are the caller's.
     for fd in 3..1024 {
         // SAFETY: a flag on a descriptor, or EBADF.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
-    Ok(())
 }
 
 impl Held {

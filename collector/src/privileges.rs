@@ -70,8 +70,8 @@ impl User {
         let mut groups = vec![gid];
         if let Some(entry) = &entry {
             let name = CString::new(entry.name.as_str()).expect("a name from C holds no NUL");
-            groups = unistd::getgrouplist(&name, gid)
-                .map_err(Error::system("the group database"))?;
+            groups =
+                unistd::getgrouplist(&name, gid).map_err(Error::system("the group database"))?;
         }
         let account = entry.map(|e| Account { name: e.name, home: e.dir, shell: e.shell });
         Ok(Self { uid, gid, groups, account })

@@ -5,9 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{HashMap as BpfHashMap, Map, MapData};
-use aya::programs::perf_event::{
-    PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent,
-};
+use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
 use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use cronx_abi::{Record, TaskRecord, kind};
@@ -320,10 +318,9 @@ fn load_object(kernel: &Kernel, settings: &Settings, btf: &Btf) -> Result<Ebpf, 
     loader.map_max_entries("CPUS", kernel.possible_cpus);
     loader.map_max_entries("RINGS", kernel.possible_cpus);
     loader.load(OBJECT).map_err(|error| match &error {
-        EbpfError::BtfError(_) => Error::Btf {
-            path: crate::kernel::BTF_PATH.to_owned(),
-            reason: deepest(&error),
-        },
+        EbpfError::BtfError(_) => {
+            Error::Btf { path: crate::kernel::BTF_PATH.to_owned(), reason: deepest(&error) }
+        }
         _ => Error::Refused { what: "the probes' maps".into(), reason: deepest(&error), log: None },
     })
 }
@@ -374,7 +371,12 @@ fn recursion_misses(fd: std::os::fd::RawFd) -> Option<u64> {
     };
     // SAFETY: the kernel writes at most `len` bytes of `info`, which outlives the call.
     let done = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const request, size_of::<InfoRequest>())
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_OBJ_GET_INFO_BY_FD,
+            &raw const request,
+            size_of::<InfoRequest>(),
+        )
     };
     (done == 0).then_some(info.recursion_misses)
 }

@@ -59,11 +59,23 @@ impl Cpu {
         at_ns
     }
 
-    /// Counts one less.
+    /// Counts one less. The gate's time stays while its slice is owed: so does its interrupt.
     #[inline(always)]
     pub fn uncount(&self) {
-        if self.add_waiters(-1) <= 1 {
+        if self.add_waiters(-1) <= 1 && self.state().owed == 0 {
             self.state().gate_ns = 0;
+        }
+    }
+
+    /// What was owed is told.
+    #[inline(always)]
+    pub fn settle(&self) {
+        let state = self.state();
+        if state.owed != 0 {
+            state.owed = 0;
+            if state.waiters <= 0 {
+                state.gate_ns = 0;
+            }
         }
     }
 

@@ -1,8 +1,6 @@
 //! Interrupts, hard and soft. Entry only stamps; exit tells, while somebody waits.
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use cronx_abi::{CpuState, InterruptRecord, kind, layer};
 
 use crate::cpu::Cpu;
@@ -38,7 +36,7 @@ fn exit(layer: u8, vector: u32) -> Option<()> {
     let (running, since_ns) = slot(cpu.state(), layer);
     *running = 0;
     let since = core::mem::take(since_ns);
-    if since == 0 && !cpu.is_watched() {
+    if since == 0 && !cpu.is_watched() && cpu.state().owed == 0 {
         return None;
     }
     // It began while nobody waited and woke somebody: its tail counts from the opening.

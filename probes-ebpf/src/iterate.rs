@@ -1,8 +1,6 @@
 //! Walks over all tasks, run by user space: once to mark the load, once to tell the waits still open.
 
-use aya_ebpf::{
-    btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map,
-};
+use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
 use core::ffi::c_void;
 use cronx_abi::{OpenWaitRecord, kind};
 

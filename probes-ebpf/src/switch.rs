@@ -1,8 +1,6 @@
 //! The context switch: where waits close, slices end, and preemptions open waits.
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use cronx_abi::{
     OpenWaitRecord, Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, Waker, flag,
     kind, opening,
@@ -36,7 +34,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
     let state = cpu.state();
     state.occupant = coming;
     state.since_ns = now;
-    state.owed = 0;
+    cpu.settle();
     Some(())
 }
 
@@ -127,11 +125,7 @@ fn queue_again(cpu: &Cpu, victim: TaskKey, known: &mut TaskState, now: u64) {
         open_ns: now,
         queued_ns: now,
         victim,
-        waker: Waker {
-            task: TaskKey { start_ns: 0, tid: 0, tgid: 0 },
-            interrupt: 0,
-            reserved: 0,
-        },
+        waker: Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 },
         first_cpu: cpu.number as u16,
         cpu: cpu.number as u16,
         moves: 0,

@@ -17,10 +17,8 @@ use crate::{cpu::Cpu, offsets};
 /// A BTF pointer to a task: a hook's argument, or the current task.
 pub type Task = *mut task_struct;
 
-/// Where a watched task is, as far as its hooks told.
+/// Where a watched task is, as far as its hooks told; 0 if they told nothing yet.
 pub mod state {
-    /// Not seen since it is watched.
-    pub const UNKNOWN: u32 = 0;
     /// On a CPU.
     pub const RUNNING: u32 = 1;
     /// Neither on a CPU nor waiting for one.
@@ -94,9 +92,7 @@ pub fn watched<'a>(task: Task) -> Option<&'a mut TaskState> {
 fn storage<'a>(task: Task, create: u64) -> Option<&'a mut TaskState> {
     let map = ptr::from_ref(&TASKS).cast_mut().cast();
     // SAFETY: a BTF pointer and our own map; what comes back is null or a value of the map.
-    unsafe {
-        bpf_task_storage_get(map, task, ptr::null_mut(), create).cast::<TaskState>().as_mut()
-    }
+    unsafe { bpf_task_storage_get(map, task, ptr::null_mut(), create).cast::<TaskState>().as_mut() }
 }
 
 /// The task that runs here.

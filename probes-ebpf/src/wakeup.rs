@@ -1,10 +1,6 @@
 //! Wake-ups, moves between queues, and the birth of threads and names.
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns,
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, kind, opening};
 
 use crate::{

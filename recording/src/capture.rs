@@ -262,6 +262,12 @@ impl<W: Write> CaptureWriter<W> {
         Ok(self.out)
     }
 
+    fn end(mut self, symbols: &Symbols) -> Result<W, Error> {
+        self.block(b'S', 0, &json(symbols))?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
     fn block(&mut self, tag: u8, cpu: u32, raw: &[u8]) -> Result<(), Error> {
         let stored = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
         let mut head = [0; 17];
@@ -342,13 +348,16 @@ impl Capture {
         Ok(())
     }
 
-    /// Writes the whole Capture.
+    /// Writes the whole Capture; without a trailer it will read as torn, as it was.
     pub fn write<W: Write>(&self, out: W) -> Result<W, Error> {
         let mut writer = CaptureWriter::new(out, &self.header)?;
         for records in &self.records {
             writer.records(records)?;
         }
-        writer.finish(&self.symbols, &self.trailer.clone().unwrap_or_default())
+        match &self.trailer {
+            Some(trailer) => writer.finish(&self.symbols, trailer),
+            None => writer.end(&self.symbols),
+        }
     }
 }
 

@@ -15,6 +15,9 @@ pub const DIGITS: u8 = 3;
 pub const CARRIES: [(f64, u64); 4] = [(0.5, 6), (0.9, 36), (0.99, 368), (0.999, 3688)];
 
 /// An empty histogram that grows as needed.
+///
+/// # Panics
+/// Never: the library takes three digits.
 pub fn empty() -> Histogram<u64> {
     Histogram::new(DIGITS).expect("three digits are within the library's 0 to 5")
 }
@@ -35,6 +38,9 @@ pub fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<u64> {
 }
 
 /// Encodes as base64 of the V2 deflate form.
+///
+/// # Panics
+/// Never: writing to memory does not fail.
 pub fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new()

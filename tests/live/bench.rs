@@ -46,9 +46,8 @@ fn obstacle(programs: &[&str]) -> Option<String> {
         return Some("cronx-actor is not built: cargo build -p cronx-actors".to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = |program: &&&str| {
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    };
+    let found =
+        |program: &&&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let missing = programs.iter().find(|program| !found(program))?;
     Some(format!("{missing} is not installed"))
 }
@@ -64,7 +63,8 @@ impl Recording {
     /// Records with these arguments; the command must leave a report.
     pub fn make<S: AsRef<OsStr>>(args: &[S]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let output = cronx().arg("record").arg("-o").arg(folder.path()).args(args).output().unwrap();
+        let output =
+            cronx().arg("record").arg("-o").arg(folder.path()).args(args).output().unwrap();
         let report = fs::File::open(folder.path().join("report.json")).unwrap_or_else(|error| {
             panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr))
         });

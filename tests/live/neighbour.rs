@@ -14,8 +14,21 @@ fn the_neighbour_and_its_function_are_named() {
         hog.args(["hog", "--cpu", "0", "--seconds", "60", "--name", "compactor"]);
         let _hog = Neighbour::start(&mut hog);
         let recording = Recording::make(&[
-            "--", "nice", "-n", "7", "cyclictest", "--policy=other", "-q", "-t", "2", "-a", "0",
-            "-i", "1500", "-D", "3",
+            "--",
+            "nice",
+            "-n",
+            "7",
+            "cyclictest",
+            "--policy=other",
+            "-q",
+            "-t",
+            "2",
+            "-a",
+            "0",
+            "-i",
+            "1500",
+            "-D",
+            "3",
         ]);
         let tail = recording.report.tail.as_ref().ok_or("too few waits for a tail")?;
         let first = tail.culprits.first().ok_or("nobody is blamed")?;

@@ -16,14 +16,15 @@ impl Inherit {
         let mut lines: Vec<String> = status
             .lines()
             .filter(|line| {
-                ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:"].iter().any(|k| line.starts_with(k))
+                ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:"]
+                    .iter()
+                    .any(|k| line.starts_with(k))
             })
             .map(str::to_owned)
             .collect();
         let folder = fs::read_dir("/proc/self/fd").expect("every process sees its descriptors");
-        let mut descriptors: Vec<i32> = folder
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut descriptors: Vec<i32> =
+            folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         descriptors.sort_unstable();
         // The last is the folder that is being read.
         descriptors.pop();
