@@ -2,34 +2,18 @@
 
 use crate::bench::{Neighbour, Recording, actor, can_run, steady};
 
-/// The neighbour has the same core and five times the weight, so that the load's threads wait for
-/// it long enough to be sampled.
+/// Threads that sleep for random times, and a neighbour that spins on the same CPU.
 #[test]
 fn the_neighbour_and_its_function_are_named() {
-    if !can_run("the_neighbour_and_its_function_are_named", &["cyclictest", "nice"]) {
+    if !can_run("the_neighbour_and_its_function_are_named", &["stress-ng"]) {
         return;
     }
     steady(|| {
         let mut hog = actor();
         hog.args(["hog", "--cpu", "0", "--seconds", "60", "--name", "compactor"]);
         let _hog = Neighbour::start(&mut hog);
-        let recording = Recording::make(&[
-            "--",
-            "nice",
-            "-n",
-            "7",
-            "cyclictest",
-            "--policy=other",
-            "-q",
-            "-t",
-            "2",
-            "-a",
-            "0",
-            "-i",
-            "1500",
-            "-D",
-            "3",
-        ]);
+        let load = ["stress-ng", "-q", "--nanosleep", "1", "--taskset", "0", "-t", "3"];
+        let recording = Recording::make(&[&["--"], &load[..]].concat());
         let tail = recording.report.tail.as_ref().ok_or("too few waits for a tail")?;
         let first = tail.culprits.first().ok_or("nobody is blamed")?;
         if first.culprit.name.raw() != "compactor" {

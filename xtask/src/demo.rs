@@ -14,7 +14,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 const NEEDS: [Need; 2] = [
-    Need { program: "cyclictest", package: "rt-tests" },
+    Need { program: "stress-ng", package: "stress-ng" },
     // zstd is C.
     Need { program: "cc", package: "gcc" },
 ];
@@ -91,14 +91,12 @@ fn live(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Three threads that a timer wakes, all on the neighbour's CPU, without real-time priority.
+/// Threads of stress-ng that sleep for random times, all on the neighbour's CPU.
 fn record(stage: &Stage, cpu: u32) -> Command {
     let mut command = Command::new(&stage.cronx);
     command.args(["record", "--force", "-o"]).arg(&stage.output);
-    command.args(["--", "cyclictest", "--policy=other", "-q", "-t", "3", "-i", "1500", "-D", "5"]);
-    command.args(["-a", &cpu.to_string()]).env("PATH", process::search_path());
-    // cyclictest refuses ordinary users, whatever the policy: under sudo the load must stay root's.
-    command.env_remove("SUDO_UID").env_remove("SUDO_GID");
+    command.args(["--", "stress-ng", "-q", "--nanosleep", "1", "-t", "5"]);
+    command.args(["--taskset", &cpu.to_string()]).env("PATH", process::search_path());
     command
 }
 
