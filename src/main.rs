@@ -3,6 +3,8 @@
 //! One file per verb. Only here is anything printed, and only here does anything exit.
 
 mod cli;
+#[cfg(feature = "debug-log")]
+mod debug_log;
 mod doctor;
 mod output;
 mod progress;
@@ -22,6 +24,8 @@ const RECORD_FAILED: u8 = 125;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "debug-log")]
+    debug_log::to_stderr();
     let failed = if std::env::args_os().nth(1).is_some_and(|verb| verb == "record") {
         RECORD_FAILED
     } else {

@@ -18,9 +18,15 @@ use crate::kernel::Kernel;
 use crate::rings::{self, CpuStates, Ring, deepest};
 
 /// The compiled programs.
+#[cfg(not(feature = "debug-log"))]
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../probes-ebpf/prebuilt/probes.bpf.o"
+));
+#[cfg(feature = "debug-log")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../probes-ebpf/target/debug-log.bpf.o"
 ));
 
 /// Its name in a Capture's header.
@@ -64,7 +70,6 @@ impl Default for Settings {
 }
 
 /// The programs in the kernel. Nothing is pinned: whatever ends this process ends them too.
-#[derive(Debug)]
 pub struct Probes {
     object: Ebpf,
     btf: Btf,
@@ -74,8 +79,16 @@ pub struct Probes {
     early: Vec<CpuRecords>,
     cpus: Vec<u32>,
     open_waits: Option<File>,
+    #[cfg(feature = "debug-log")]
+    log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     hooks: Vec<String>,
     degraded: Vec<String>,
+}
+
+impl std::fmt::Debug for Probes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probes").field("hooks", &self.hooks).finish_non_exhaustive()
+    }
 }
 
 impl Probes {
@@ -93,15 +106,17 @@ impl Probes {
         let outer = object.map_mut("RINGS").ok_or_else(|| not_ours("the map RINGS"))?;
         let rings = rings::make(outer, &kernel.online_cpus, settings.ring_bytes)?;
         Ok(Self {
-            object,
             btf,
             states,
             rings,
             early: Vec::new(),
             cpus: kernel.online_cpus.clone(),
             open_waits: None,
+            #[cfg(feature = "debug-log")]
+            log: aya_log::EbpfLogger::init(&mut object).ok(),
             hooks: Vec::new(),
             degraded: Vec::new(),
+            object,
         })
     }
 
@@ -252,6 +267,10 @@ impl Probes {
 
     /// Takes every record that is there. `take` gets the CPU and the record's bytes.
     pub(crate) fn drain_once(&mut self, mut take: impl FnMut(u32, &[u8])) {
+        #[cfg(feature = "debug-log")]
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         for records in std::mem::take(&mut self.early) {
             records.iter().for_each(|record| take(records.cpu, record));
         }

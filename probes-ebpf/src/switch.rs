@@ -23,8 +23,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
     let (leaving, coming) = (task::key(prev), task::key(next));
 
     let victim = if coming.tid == 0 { None } else { task::watched(next) };
-    let preempted = if leaving.tid == 0 { None } else { leave(&cpu, prev, now) };
-    tell(&cpu, prev, leaving, next, victim, now);
+    let preempted = if leaving.tid == 0 { None } else { leave(&ctx, &cpu, prev, now) };
+    tell(&ctx, &cpu, (prev, leaving), next, victim, now);
     if let Some(known) = preempted {
         if runnable {
             queue_again(&cpu, leaving, known, now);
@@ -40,10 +40,16 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
 
 /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
 #[inline(always)]
-fn leave<'a>(cpu: &Cpu, prev: Task, now: u64) -> Option<&'a mut TaskState> {
+fn leave<'a>(
+    ctx: &BtfTracePointContext,
+    cpu: &Cpu,
+    prev: Task,
+    now: u64,
+) -> Option<&'a mut TaskState> {
     let known = task::watched(prev)?;
     if known.state == state::QUEUED {
         // It was switched in and nobody saw it.
+        unexpected(ctx, "leaves a CPU while it waits for one", known.wait.victim.tid);
         if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
             counted.uncount();
         }
@@ -57,12 +63,20 @@ fn leave<'a>(cpu: &Cpu, prev: Task, now: u64) -> Option<&'a mut TaskState> {
     Some(known)
 }
 
+/// For whoever debugs the probes: compiled away without the feature.
+#[inline(always)]
+#[cfg_attr(not(feature = "debug-log"), expect(unused_variables, reason = "it only logs"))]
+fn unexpected(ctx: &BtfTracePointContext, what: &str, tid: u32) {
+    #[cfg(feature = "debug-log")]
+    aya_log_ebpf::warn!(ctx, "thread {} {}", tid, what);
+}
+
 /// Tells the slice that ends if anybody waited beneath it, and the wait that ends with it.
 #[inline(always)]
 fn tell(
+    ctx: &BtfTracePointContext,
     cpu: &Cpu,
-    prev: Task,
-    leaving: TaskKey,
+    (prev, leaving): (Task, TaskKey),
     next: Task,
     victim: Option<&mut TaskState>,
     now: u64,
@@ -80,6 +94,7 @@ fn tell(
     if known.state != state::QUEUED {
         if known.state == state::RUNNING {
             cpu.count_impossible();
+            unexpected(ctx, "takes a CPU while it has one", task::key(next).tid);
         }
         tell_unopened(cpu, known, next, now);
         if cpu.is_watched() || state.owed != 0 {

@@ -29,12 +29,24 @@ const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"
 pub(crate) fn build() -> Result<()> {
     let room = room()?;
     let tools = toolchain::find(None)?;
-    let object = compile(&room, &tools, &room.join("target"))?;
+    let object = compile(&room, &tools, &room.join("target"), &[])?;
     let prebuilt = room.join("prebuilt");
     fs::create_dir_all(&prebuilt)?;
     fs::write(prebuilt.join(OBJECT), &object)?;
     fs::write(prebuilt.join("MANIFEST"), describe(&room, &tools, &object)?.to_string())?;
     println!("wrote {} ({} bytes) and its MANIFEST", prebuilt.join(OBJECT).display(), object.len());
+    Ok(())
+}
+
+/// Builds the object that logs, which the command's feature `debug-log` runs. Never committed.
+pub(crate) fn build_logging() -> Result<()> {
+    let room = room()?;
+    let tools = toolchain::find(None)?;
+    let object = compile(&room, &tools, &room.join("target"), &["--features=debug-log"])?;
+    let path = room.join("target/debug-log.bpf.o");
+    fs::write(&path, &object)?;
+    println!("wrote {} ({} bytes)", path.display(), object.len());
+    println!("run it: cargo run --features debug-log -- record -- COMMAND");
     Ok(())
 }
 
@@ -45,7 +57,7 @@ pub(crate) fn check() -> Result<()> {
     fresh(&manifest, &room, &committed)?;
     let tools = toolchain::find(Some(&manifest.rustc))?;
     let scratch = tempfile::tempdir()?;
-    let rebuilt = compile(&room, &tools, scratch.path())?;
+    let rebuilt = compile(&room, &tools, scratch.path(), &[])?;
     same(&manifest, &describe(&room, &tools, &rebuilt)?, &committed, &rebuilt)
 }
 
@@ -114,7 +126,7 @@ fn describe(room: &Path, tools: &Toolchain, object: &[u8]) -> Result<Manifest> {
 }
 
 /// The stripped object: BTF stays, DWARF goes.
-fn compile(room: &Path, tools: &Toolchain, target: &Path) -> Result<Vec<u8>> {
+fn compile(room: &Path, tools: &Toolchain, target: &Path, features: &[&str]) -> Result<Vec<u8>> {
     process::run(cargo(room, tools).args(["fetch", "--locked"]))?;
     let flags = rustflags(room, &tools.rust.sysroot, target)?;
     let mut command = cargo(room, tools);
@@ -122,6 +134,7 @@ fn compile(room: &Path, tools: &Toolchain, target: &Path) -> Result<Vec<u8>> {
         .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET])
         .args(["--bin", PROGRAM, "--target-dir"])
         .arg(target)
+        .args(features)
         .env("CARGO_ENCODED_RUSTFLAGS", flags);
     process::run(&mut command)?;
     let built = target.join(TARGET).join("release").join(PROGRAM);

@@ -46,6 +46,9 @@ enum Verb {
         /// Install the toolchain for kernel programs, as far as it is missing.
         #[arg(long)]
         install: bool,
+        /// Build the object that logs, for `--features debug-log`.
+        #[arg(long, conflicts_with_all = ["check", "install"])]
+        log: bool,
     },
     /// Check the walls and the sizes that the compiler does not.
     Tidy,
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),
         Verb::Ebpf { install: true, .. } => ebpf::install(),
+        Verb::Ebpf { log: true, .. } => ebpf::build_logging(),
         Verb::Ebpf { .. } => ebpf::build(),
         Verb::Tidy => tidy::run(),
     };

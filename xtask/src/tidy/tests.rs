@@ -138,6 +138,7 @@ fn a_path_of_a_machine_or_a_promise_is_nowhere() {
     for word in words_nowhere() {
         assert_eq!(says(words::check, "README.md", &word).len(), 1, "{word}");
         assert!(says(words::check, "Cargo.lock", &word).is_empty());
+        assert!(says(words::check, "docs/picture.svg", &word).is_empty());
     }
     assert!(says(words::check, "README.md", "the root/ of it").is_empty());
 }
