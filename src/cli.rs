@@ -8,11 +8,18 @@ use clap::{Args, Parser, Subcommand};
 
 /// Why did the P99 miss?
 #[derive(Debug, Parser)]
-#[command(name = "cronx", version, about = "Why did the P99 miss?", max_term_width = 100)]
+#[command(name = "cronx", about = "Why did the P99 miss?", max_term_width = 100)]
+#[command(disable_version_flag = true, arg_required_else_help = true)]
 pub struct Cli {
+    /// Print the version; with --verbose also the formats, the probes and the kernel.
+    #[arg(short = 'V', long)]
+    pub version: bool,
+    /// More of it.
+    #[arg(long, requires = "version")]
+    pub verbose: bool,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
 }
 
 /// What to do.

@@ -12,6 +12,7 @@ mod record;
 mod report;
 mod screen;
 mod terminal;
+mod version;
 
 use std::process::ExitCode;
 
@@ -31,18 +32,19 @@ fn main() -> ExitCode {
     } else {
         UNUSABLE
     };
-    let verb = match cli::Cli::try_parse() {
-        Ok(cli) => cli.verb,
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { failed } else { 0 };
             let _ = error.print();
             return ExitCode::from(status);
         }
     };
-    let done = match verb {
-        cli::Verb::Record(args) => record::run(&args),
-        cli::Verb::Report(args) => report::run(&args),
-        cli::Verb::Doctor(args) => doctor::run(&args),
+    let done = match &cli.verb {
+        Some(cli::Verb::Record(args)) => record::run(args),
+        Some(cli::Verb::Report(args)) => report::run(args),
+        Some(cli::Verb::Doctor(args)) => doctor::run(args),
+        None => version::run(cli.verbose),
     };
     done.unwrap_or_else(|error| {
         let sentence = Untrusted::from(format!("{error:#}"));

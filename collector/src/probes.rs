@@ -29,6 +29,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     "/../probes-ebpf/target/debug-log.bpf.o"
 ));
 
+/// What the programs were built with.
+pub const MANIFEST: &str = include_str!("../../probes-ebpf/prebuilt/MANIFEST");
+
 /// Its name in a Capture's header.
 pub const OBJECT_NAME: &str = "tp_btf";
 

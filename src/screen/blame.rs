@@ -107,13 +107,6 @@ pub(crate) fn name(class: Class, culprit: &Culprit) -> String {
     }
 }
 
-/// The name with its process where there is room for both; else the name alone.
-fn short_name(blame: &CulpritBlame, columns: usize) -> String {
-    let full = name(blame.class, &blame.culprit);
-    let alone = blame.culprit.name.terminal().to_string();
-    if width(&full) <= columns || alone.is_empty() { full } else { alone }
-}
-
 /// What to say where a class has no culprit, or its name is empty.
 const fn absent(class: Class) -> &'static str {
     match class {
@@ -163,8 +156,26 @@ impl<'a> Blame<'a> {
     /// Columns for the longest name that is shown, or for what stands for the rest.
     fn longest_name(&self) -> usize {
         let shown = self.culprits.iter().take(CULPRITS + 1);
-        let widths = shown.map(|blame| width(&name(blame.class, &blame.culprit)));
+        let widths = shown.map(|blame| width(&self.label(blame)));
         widths.max().unwrap_or(0).clamp("and 256 more".len(), NAME_MAX)
+    }
+
+    /// The culprit's name; its thread's number too where another culprit has the same name.
+    fn label(&self, blame: &CulpritBlame) -> String {
+        let label = name(blame.class, &blame.culprit);
+        let alike = |other: &&CulpritBlame| other.culprit.name == blame.culprit.name;
+        let number = blame.culprit.tid;
+        if number != 0 && self.culprits.iter().filter(alike).count() > 1 {
+            return format!("{label} {number}");
+        }
+        label
+    }
+
+    /// The label where there is room for it; else the name alone.
+    fn short_label(&self, blame: &CulpritBlame, columns: usize) -> String {
+        let label = self.label(blame);
+        let alone = blame.culprit.name.terminal().to_string();
+        if width(&label) <= columns || alone.is_empty() { label } else { alone }
     }
 
     fn class_rows(&self, bars: usize) -> Vec<Line> {
@@ -183,7 +194,7 @@ impl<'a> Blame<'a> {
         let mut rows: Vec<_> = named
             .iter()
             .map(|blame| {
-                let name = column(&short_name(blame, name_width), name_width);
+                let name = column(&self.short_label(blame, name_width), name_width);
                 self.figures(Line::new().plain(name), blame.class, blame.waited_ns, bars)
             })
             .collect();

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
 
 use cronx_recording::{Capture, Report};
 use tempfile::TempDir;
@@ -143,5 +144,14 @@ impl Drop for Neighbour {
         // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Waits for a condition, ten seconds at most.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited ten seconds until {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::bench::{Neighbour, actor, can_run, cronx};
+use crate::bench::{Neighbour, actor, can_run, cronx, wait_until};
 
 /// An ordinary account that every system has: `nobody`, with its group and no privilege.
 const UID: u32 = 65534;
@@ -99,12 +98,4 @@ fn a_killed_cronx_leaves_no_load_behind() {
     recording.0.kill().unwrap();
     recording.0.wait().unwrap();
     wait_until("the load is gone", || !fs::exists(format!("/proc/{child}")).unwrap());
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited ten seconds until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

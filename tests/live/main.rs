@@ -11,4 +11,5 @@ mod inherited;
 mod loads;
 mod neighbour;
 mod refusals;
+mod signals;
 mod witnesses;
