@@ -3,8 +3,9 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, btf_maps::Array, helpers::bpf_get_smp_processor_id, macros::btf_map,
 };
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use cronx_abi::CpuState;
+
+use crate::atomic;
 
 /// CPUs that the maps have room for; user space shrinks them to the possible CPUs.
 pub const MAX_CPUS: usize = 4096;
@@ -103,21 +104,16 @@ impl Cpu {
         add_one(&raw mut self.state().impossible);
     }
 
+    /// Adds and gives what was before.
     #[inline(always)]
     fn add_waiters(&self, change: i64) -> i64 {
         // SAFETY: aligned, and every access from another CPU is atomic too.
-        unsafe {
-            let waiters = &raw mut (*self.state).waiters;
-            atomic_xadd::<i64, i64, { AtomicOrdering::AcqRel }>(waiters, change)
-        }
+        unsafe { atomic::add(&raw mut (*self.state).waiters, change) }
     }
 }
 
-/// Adds one and gives what was before. `Atomic*::fetch_add` is not there for BPF, which has no
-/// compare-and-swap on every kernel; the instruction itself is. Not Relaxed: for that LLVM chooses the
-/// form that gives nothing back.
 #[inline(always)]
 fn add_one(counter: *mut u64) -> u64 {
     // SAFETY: a field of a map value: aligned, and it lives as long as the program runs.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) }
+    unsafe { atomic::add(counter.cast(), 1) as u64 }
 }

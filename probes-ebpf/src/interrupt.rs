@@ -1,14 +1,8 @@
 //! Interrupts, hard and soft. Entry only stamps; exit tells, while somebody waits.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use cronx_abi::{CpuState, InterruptRecord, kind, layer};
 
-use crate::cpu::Cpu;
-
-fn now() -> u64 {
-    // SAFETY: the helper has no precondition.
-    unsafe { bpf_ktime_get_ns() }
-}
+use crate::{cpu::Cpu, task::now};
 
 /// Hard interrupts nest inside softirqs and neither nests in its own kind: one slot each is enough.
 #[inline(always)]
@@ -20,8 +14,9 @@ fn slot(state: &mut CpuState, layer: u8) -> (&mut u32, &mut u64) {
     }
 }
 
+/// A handler of `vector` begins.
 #[inline(always)]
-fn enter(layer: u8, vector: u32) -> Option<()> {
+pub fn enter(layer: u8, vector: u32) -> Option<()> {
     let cpu = Cpu::here()?;
     let since = if cpu.is_watched() { now() } else { 0 };
     let (running, since_ns) = slot(cpu.state(), layer);
@@ -30,8 +25,9 @@ fn enter(layer: u8, vector: u32) -> Option<()> {
     Some(())
 }
 
+/// It ends.
 #[inline(always)]
-fn exit(layer: u8, vector: u32) -> Option<()> {
+pub fn exit(layer: u8, vector: u32) -> Option<()> {
     let cpu = Cpu::here()?;
     let (running, since_ns) = slot(cpu.state(), layer);
     *running = 0;
@@ -51,31 +47,4 @@ fn exit(layer: u8, vector: u32) -> Option<()> {
         record.reserved = [0; 3];
     });
     Some(())
-}
-
-macro_rules! pairs {
-    ($($layer:ident: $enter:ident, $exit:ident;)*) => {$(
-        #[doc = concat!("`", stringify!($enter), "`.")]
-        #[btf_tracepoint]
-        pub fn $enter(ctx: BtfTracePointContext) -> Option<()> {
-            enter(layer::$layer, ctx.arg(0))
-        }
-        #[doc = concat!("`", stringify!($exit), "`.")]
-        #[btf_tracepoint]
-        pub fn $exit(ctx: BtfTracePointContext) -> Option<()> {
-            exit(layer::$layer, ctx.arg(0))
-        }
-    )*};
-}
-
-// The local vectors have tracepoints of their own: `irq_handler_*` does not see them, and the tail
-// of the local timer is most of a typical wait.
-pairs! {
-    IRQ: irq_handler_entry, irq_handler_exit;
-    SOFTIRQ: softirq_entry, softirq_exit;
-    VECTOR: local_timer_entry, local_timer_exit;
-    VECTOR: reschedule_entry, reschedule_exit;
-    VECTOR: call_function_entry, call_function_exit;
-    VECTOR: call_function_single_entry, call_function_single_exit;
-    VECTOR: irq_work_entry, irq_work_exit;
 }

@@ -4,15 +4,20 @@
 //! `waiters`; slices are told at their end, carrying their start, so whoever ran when a wait began
 //! is caught when it stops. Blame is computed in user space from the records alone.
 //!
+//! Two objects are built of it. The first stands on BTF tracepoints, BTF pointers and task storage.
+//! The second, feature `legacy`, is for kernels that lack one of these: classic tracepoints, a hash
+//! by thread, and the same records. They differ in `hooks/` and `task/` alone.
+//!
 //! What it does not do: decide anything that user space could decide.
 #![no_std]
 #![no_main]
 #![allow(internal_features, reason = "the only way to an atomic add on this target")]
 #![feature(core_intrinsics)]
 
+mod atomic;
 mod cpu;
+mod hooks;
 mod interrupt;
-mod iterate;
 mod offsets;
 mod ring;
 mod sample;

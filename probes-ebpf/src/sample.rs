@@ -1,10 +1,7 @@
 //! Who runs, and where in its code, while somebody waits: a clock on each CPU.
 
 use aya_ebpf::{
-    EbpfContext,
-    bindings::BPF_F_USER_STACK,
-    helpers::{bpf_ktime_get_ns, generated::bpf_get_stack},
-    macros::perf_event,
+    EbpfContext, bindings::BPF_F_USER_STACK, helpers::generated::bpf_get_stack, macros::perf_event,
     programs::PerfEventContext,
 };
 use cronx_abi::{SampleRecord, kind};
@@ -23,8 +20,7 @@ pub fn sample(ctx: PerfEventContext) -> Option<()> {
     if key.tid == 0 {
         return None;
     }
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = task::now();
     task::name(&cpu, current, now);
     cpu.emit(kind::SAMPLE, 0, now, |record: &mut SampleRecord| {
         record.task = key;

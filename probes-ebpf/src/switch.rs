@@ -1,6 +1,6 @@
 //! The context switch: where waits close, slices end, and preemptions open waits.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::EbpfContext;
 use cronx_abi::{
     OpenWaitRecord, Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, Waker, flag,
     kind, opening,
@@ -11,20 +11,21 @@ use crate::{
     task::{self, Task, TaskState, state},
 };
 
-/// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
-#[btf_tracepoint(function = "sched_switch")]
-pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let (prev, next): (Task, Task) = (ctx.arg(1), ctx.arg(2));
-    // The kernel's 4th argument, not `prev->__state`, which a waker may have set to WAKING already.
-    let runnable = ctx.arg::<u32>(0) & 1 != 0 || ctx.arg::<u32>(3) == 0;
+/// `prev` leaves this CPU, still `runnable` or not, and `next` takes it.
+#[inline(always)]
+pub fn switch(
+    ctx: &impl EbpfContext,
+    prev: Task,
+    next: Task,
+    runnable: bool,
+    now: u64,
+) -> Option<()> {
     let cpu = Cpu::here()?;
     let (leaving, coming) = (task::key(prev), task::key(next));
 
     let victim = if coming.tid == 0 { None } else { task::watched(next) };
-    let preempted = if leaving.tid == 0 { None } else { leave(&ctx, &cpu, prev, now) };
-    tell(&ctx, &cpu, (prev, leaving), next, victim, now);
+    let preempted = if leaving.tid == 0 { None } else { leave(ctx, &cpu, prev, now) };
+    tell(ctx, &cpu, (prev, leaving), next, victim, now);
     if let Some(known) = preempted {
         if runnable {
             queue_again(&cpu, leaving, known, now);
@@ -40,12 +41,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
 
 /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
 #[inline(always)]
-fn leave<'a>(
-    ctx: &BtfTracePointContext,
-    cpu: &Cpu,
-    prev: Task,
-    now: u64,
-) -> Option<&'a mut TaskState> {
+fn leave<'a>(ctx: &impl EbpfContext, cpu: &Cpu, prev: Task, now: u64) -> Option<&'a mut TaskState> {
     let known = task::watched(prev)?;
     if known.state == state::QUEUED {
         // It was switched in and nobody saw it.
@@ -66,7 +62,7 @@ fn leave<'a>(
 /// For whoever debugs the probes: compiled away without the feature.
 #[inline(always)]
 #[cfg_attr(not(feature = "debug-log"), expect(unused_variables, reason = "it only logs"))]
-fn unexpected(ctx: &BtfTracePointContext, what: &str, tid: u32) {
+fn unexpected(ctx: &impl EbpfContext, what: &str, tid: u32) {
     #[cfg(feature = "debug-log")]
     aya_log_ebpf::warn!(ctx, "thread {} {}", tid, what);
 }
@@ -74,7 +70,7 @@ fn unexpected(ctx: &BtfTracePointContext, what: &str, tid: u32) {
 /// Tells the slice that ends if anybody waited beneath it, and the wait that ends with it.
 #[inline(always)]
 fn tell(
-    ctx: &BtfTracePointContext,
+    ctx: &impl EbpfContext,
     cpu: &Cpu,
     (prev, leaving): (Task, TaskKey),
     next: Task,
@@ -83,7 +79,7 @@ fn tell(
 ) {
     let state = cpu.state();
     let slice = Slice { since_ns: state.since_ns, task: leaving };
-    let flags = if state.occupant == leaving { 0 } else { flag::CONTRADICTS };
+    let flags = if task::same(state.occupant, leaving) { 0 } else { flag::CONTRADICTS };
     let Some(known) = victim else {
         if cpu.is_watched() || state.owed != 0 {
             tell_slice(cpu, prev, slice, flags, now);

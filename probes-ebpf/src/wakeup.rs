@@ -1,23 +1,18 @@
-//! Wake-ups, moves between queues, and the birth of threads and names.
+//! Wake-ups and moves between queues.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, kind, opening};
 
 use crate::{
     cpu::Cpu,
-    offsets,
-    task::{self, Task, TaskState, state},
+    task::{self, Task, TaskState, now, state},
 };
 
-fn now() -> u64 {
-    // SAFETY: the helper has no precondition.
-    unsafe { bpf_ktime_get_ns() }
-}
+const NO_WAKER: Waker =
+    Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 };
 
-/// In the waker's context, before the wakee is put anywhere.
-#[btf_tracepoint(function = "sched_waking")]
-pub fn sched_waking(ctx: BtfTracePointContext) -> Option<()> {
-    let wakee: Task = ctx.arg(0);
+/// `wakee` is about to be woken by whoever runs here.
+#[inline(always)]
+pub fn waking(wakee: Task) -> Option<()> {
     let known = task::watched(wakee)?;
     // The first waking since the last switch-out: it may come before that switch-out, and a later
     // one only finds the thread runnable already.
@@ -44,37 +39,22 @@ fn waker(at_ns: u64) -> Option<Waker> {
     Some(Waker { task: key, interrupt, reserved: 0 })
 }
 
-/// The wakee is on a queue.
-#[btf_tracepoint(function = "sched_wakeup")]
-pub fn sched_wakeup(ctx: BtfTracePointContext) -> Option<()> {
-    let wakee: Task = ctx.arg(0);
+/// `wakee` is on the queue of the CPU `target`: a wait opens, unless it runs or waits already.
+#[inline(always)]
+pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
     let known = task::watched(wakee)?;
-    // Of a task that still runs or is queued already: nothing began. What the kernel says of
-    // `on_cpu` outranks our own RUNNING, which is stale after a switch-out that nobody saw.
-    if task::read::<u32>(wakee, &offsets::TASK_ON_CPU) != 0 || known.state == state::QUEUED {
+    let woken = opening == opening::WAKEUP;
+    if woken && (task::runs(wakee, known) || known.state == state::QUEUED) {
         known.waking_ns = 0;
         return None;
     }
-    open(wakee, known, opening::WAKEUP)
-}
-
-/// A forked thread is on a queue for the first time.
-#[btf_tracepoint(function = "sched_wakeup_new")]
-pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
-    let wakee: Task = ctx.arg(0);
-    open(wakee, task::watched(wakee)?, opening::FORK)
-}
-
-/// Opens a wait on the queue of the wakee's CPU, which is not always the one that runs this.
-#[inline(always)]
-fn open(wakee: Task, known: &mut TaskState, opening: u8) -> Option<()> {
-    let target = Cpu::numbered(task::read(wakee, &offsets::TASK_CPU))?;
+    let target = Cpu::numbered(target)?;
+    let victim = task::key(wakee);
     let queued_ns = target.count(now);
-    let woken = opening == opening::WAKEUP;
     known.wait = Wait {
         open_ns: if woken { open_ns(known, queued_ns) } else { queued_ns },
         queued_ns,
-        victim: task::key(wakee),
+        victim,
         waker: if woken && known.waking_ns != 0 { known.waker } else { NO_WAKER },
         first_cpu: target.number as u16,
         cpu: target.number as u16,
@@ -86,9 +66,6 @@ fn open(wakee: Task, known: &mut TaskState, opening: u8) -> Option<()> {
     Some(())
 }
 
-const NO_WAKER: Waker =
-    Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 };
-
 /// A wait begins with the waking, or with the switch-out if that came after it. A wake-up whose
 /// waking was not seen begins when it is seen.
 #[inline(always)]
@@ -99,16 +76,15 @@ fn open_ns(known: &TaskState, queued_ns: u64) -> u64 {
     if known.waking_ns > known.off_ns { known.waking_ns } else { known.off_ns }
 }
 
-/// A task changes its queue. Half of these are of sleepers and mean nothing here.
-#[btf_tracepoint(function = "sched_migrate_task")]
-pub fn sched_migrate_task(ctx: BtfTracePointContext) -> Option<()> {
-    let migrant: Task = ctx.arg(0);
+/// `migrant` joins the queue of the CPU `to`. Half of these are of sleepers and mean nothing here.
+#[inline(always)]
+pub fn moved(migrant: Task, to: u32) -> Option<()> {
     let known = task::watched(migrant)?;
     if known.state != state::QUEUED {
         return None;
     }
     let from = Cpu::numbered(known.wait.cpu.into())?;
-    let to = Cpu::numbered(ctx.arg(1))?;
+    let to = Cpu::numbered(to)?;
     // The slice that runs on the queue left behind would end unseen.
     from.state().owed = 1;
     let at_ns = to.count(now);
@@ -121,24 +97,5 @@ pub fn sched_migrate_task(ctx: BtfTracePointContext) -> Option<()> {
         record.to = to.number as u16;
         record.reserved = 0;
     });
-    Some(())
-}
-
-/// A child of a watched thread is watched.
-#[btf_tracepoint(function = "sched_process_fork")]
-pub fn sched_process_fork(ctx: BtfTracePointContext) -> Option<()> {
-    let (parent, child): (Task, Task) = (ctx.arg(0), ctx.arg(1));
-    task::watched(parent)?;
-    match task::remembered(child) {
-        Some(known) => known.watched = 1,
-        None => Cpu::here()?.count_storage_failure(),
-    }
-    Some(())
-}
-
-/// A new name, by prctl or exec: the next evidence tells it.
-#[btf_tracepoint(function = "task_rename")]
-pub fn task_rename(ctx: BtfTracePointContext) -> Option<()> {
-    task::known(ctx.arg(0))?.named = 0;
     Some(())
 }

@@ -1,13 +1,13 @@
 //! Walks over all tasks, run by user space: once to mark the load, once to tell the waits still open.
 
-use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
+use aya_ebpf::{bindings::task_struct, btf_maps::HashMap, macros::btf_map};
 use core::ffi::c_void;
 use cronx_abi::{OpenWaitRecord, kind};
 
 use crate::{
     cpu::Cpu,
     offsets,
-    task::{self, Task, state},
+    task::{self, Task, now, state},
 };
 
 /// Processes to record.
@@ -18,7 +18,7 @@ static TARGETS: HashMap<u32, u32, 1024> = HashMap::new();
 #[inline(always)]
 fn visited(ctx: *mut c_void) -> Option<Task> {
     // SAFETY: the verifier knows the context's layout and types the load.
-    let task: Task = unsafe { *ctx.cast::<Task>().add(1) };
+    let task = Task::given(unsafe { *ctx.cast::<*mut task_struct>().add(1) });
     (!task.is_null()).then_some(task)
 }
 
@@ -36,8 +36,7 @@ fn watch(ctx: *mut c_void) -> Option<()> {
     let task = visited(ctx)?;
     let cpu = Cpu::here()?;
     let tgid: u32 = task::read(task, &offsets::TASK_TGID);
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now();
     if tgid == offsets::PROFILER_TGID.load() {
         task::name(&cpu, task, now);
     }
@@ -72,8 +71,7 @@ fn tell(ctx: *mut c_void) -> Option<()> {
         return None;
     }
     let cpu = Cpu::here()?;
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now();
     task::name_remembered(&cpu, task, known, now);
     cpu.emit(kind::OPEN, 0, now, |record: &mut OpenWaitRecord| record.wait = known.wait);
     Some(())

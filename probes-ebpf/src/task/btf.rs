@@ -1,0 +1,142 @@
+//! Tasks as BTF pointers, remembered in task storage: the kernel frees it with the task.
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_NO_PREALLOC, task_struct},
+    helpers::{
+        bpf_probe_read_kernel_buf,
+        generated::{bpf_get_current_task_btf, bpf_task_storage_get},
+    },
+    macros::btf_map,
+};
+use core::ptr;
+use cronx_abi::{COMM_LEN, TaskKey, TaskRecord, task_flag};
+
+use super::TaskState;
+use crate::offsets;
+
+/// A BTF pointer to a task: a hook's argument, or the current task.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Task(*mut task_struct);
+
+/// A BTF map is described by a struct of null pointers; aya-ebpf has none for task storage.
+#[repr(C)]
+pub struct TaskStorage<T> {
+    r#type: *const [i32; 29],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; BPF_F_NO_PREALLOC as usize],
+}
+
+// SAFETY: the struct holds no data; it only describes the map to the loader.
+unsafe impl<T> Sync for TaskStorage<T> {}
+
+#[btf_map]
+static TASKS: TaskStorage<TaskState> = TaskStorage {
+    r#type: ptr::null(),
+    key: ptr::null(),
+    value: ptr::null(),
+    max_entries: ptr::null(),
+    map_flags: ptr::null(),
+};
+
+/// What is remembered of `task`, if anything is.
+#[inline(always)]
+pub fn known<'a>(task: Task) -> Option<&'a mut TaskState> {
+    storage(task, 0)
+}
+
+/// What is remembered of `task`, from now on.
+#[inline(always)]
+pub fn remembered<'a>(task: Task) -> Option<&'a mut TaskState> {
+    storage(task, 1)
+}
+
+#[inline(always)]
+fn storage<'a>(task: Task, create: u64) -> Option<&'a mut TaskState> {
+    let map = ptr::from_ref(&TASKS).cast_mut().cast();
+    // SAFETY: a BTF pointer and our own map; what comes back is null or a value of the map.
+    unsafe {
+        bpf_task_storage_get(map, task.0, ptr::null_mut(), create).cast::<TaskState>().as_mut()
+    }
+}
+
+/// The task that runs here.
+#[inline(always)]
+pub fn current() -> Task {
+    // SAFETY: the helper has no precondition.
+    Task(unsafe { bpf_get_current_task_btf() })
+}
+
+/// Reads a field of a task through its BTF pointer.
+#[inline(always)]
+pub fn read<T: Copy>(task: Task, offset: &Global<u64>) -> T {
+    // SAFETY: the verifier checks the load against the kernel's BTF.
+    unsafe { *task.0.cast::<u8>().add(offset.load() as usize).cast::<T>() }
+}
+
+/// The task's key; all 0 for an idle task, whose start is not worth telling.
+#[inline(always)]
+pub fn key(task: Task) -> TaskKey {
+    let tid: u32 = read(task, &offsets::TASK_PID);
+    if tid == 0 {
+        return TaskKey { start_ns: 0, tid: 0, tgid: 0 };
+    }
+    TaskKey {
+        start_ns: read(task, &offsets::TASK_START_TIME),
+        tid,
+        tgid: read(task, &offsets::TASK_TGID),
+    }
+}
+
+/// Whether two keys are of one task.
+#[inline(always)]
+pub fn same(a: TaskKey, b: TaskKey) -> bool {
+    a == b
+}
+
+/// Whether the task is on a CPU. What the kernel says outranks our own RUNNING, which is stale
+/// after a switch-out that nobody saw.
+#[inline(always)]
+pub fn runs(task: Task, _known: &TaskState) -> bool {
+    read::<u32>(task, &offsets::TASK_ON_CPU) != 0
+}
+
+impl Task {
+    /// A task that a hook was given.
+    #[inline(always)]
+    pub fn given(pointer: *mut task_struct) -> Self {
+        Self(pointer)
+    }
+
+    /// Whether a walk has come to its end.
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Fills in names and what else the kernel says of the task.
+    #[inline(always)]
+    pub fn read_names(self, record: &mut TaskRecord) {
+        /// `PF_KTHREAD` of include/linux/sched.h.
+        const PF_KTHREAD: u32 = 0x0020_0000;
+        self.read_comm(&mut record.comm);
+        let leader = read::<Task>(self, &offsets::TASK_GROUP_LEADER);
+        leader.read_comm(&mut record.process);
+        let kernel = read::<u32>(self, &offsets::TASK_FLAGS) & PF_KTHREAD != 0;
+        record.flags = if kernel { task_flag::KERNEL } else { 0 };
+    }
+
+    #[inline(always)]
+    fn read_comm(self, comm: &mut [u8; COMM_LEN]) {
+        // SAFETY: a probe read fails rather than faults; a failed one leaves an empty name.
+        unsafe {
+            let from = self.0.cast::<u8>().cast_const().add(offsets::TASK_COMM.load() as usize);
+            if bpf_probe_read_kernel_buf(from, comm).is_err() {
+                comm[0] = 0;
+            }
+        }
+    }
+}
