@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use cronx_collector::probes::Object;
 
 /// Why did the P99 miss?
 #[derive(Debug, Parser)]
@@ -53,6 +54,9 @@ pub struct Record {
     #[arg(long, value_name = "KIB", default_value_t = 8192,
           value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
     pub ring: u32,
+    /// The probes to use, and no others [default: the best that the kernel takes]
+    #[arg(long, value_name = "OBJECT", value_parser = object)]
+    pub probes: Option<Object>,
     /// What to report.
     #[command(flatten)]
     pub analysis: Analysis,
@@ -120,6 +124,14 @@ pub struct Doctor {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn object(name: &str) -> Result<Object, String> {
+    let known = [Object::TpBtf, Object::Legacy];
+    known.into_iter().find(|object| object.name() == name).ok_or_else(|| {
+        let names = known.map(Object::name).join(" or ");
+        format!("there are only {names}")
+    })
 }
 
 /// Parses `500us`, `2ms`, `1.5s`, `5m`; a unit is demanded.

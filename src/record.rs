@@ -10,7 +10,7 @@ use anyhow::Result;
 use cronx_collector::drain::{Closed, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{self, Held, Load};
-use cronx_collector::probes::{OBJECT_NAME, Probes, Settings};
+use cronx_collector::probes::{Probes, Settings};
 use cronx_collector::symbolize::Symbolizer;
 use cronx_collector::{Error, privileges};
 use cronx_recording::{
@@ -38,12 +38,11 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let held = hold(args, user.as_ref())?;
     let settings = settings(args);
     let kernel = Kernel::read()?;
-    let mut probes = Probes::load(&kernel, &settings).map_err(with_log)?;
-    probes.attach(&settings).map_err(with_log)?;
+    let mut probes = Probes::attach(&kernel, &settings).map_err(with_log)?;
     probes.settle(&targets(args, held.as_ref())).map_err(with_log)?;
     let symbolizer = Symbolizer::new();
     let urgent = privileges::raise_priority();
-    privileges::drop_to(user.as_ref())?;
+    privileges::drop_to(user.as_ref(), probes.asks_maps())?;
 
     let mut output = Output::create(&place(args), args.place.force)?;
     let header = header(args, &kernel, &probes, &settings, urgent);
@@ -97,7 +96,11 @@ fn targets(args: &Record, held: Option<&Held>) -> Vec<u32> {
 }
 
 fn settings(args: &Record) -> Settings {
-    Settings { ring_bytes: (args.ring << 10).next_power_of_two(), sample_hz: args.sample_hz }
+    Settings {
+        ring_bytes: (args.ring << 10).next_power_of_two(),
+        sample_hz: args.sample_hz,
+        object: args.probes,
+    }
 }
 
 fn place(args: &Record) -> PathBuf {
@@ -128,10 +131,10 @@ fn header(
         online_cpus: kernel.online_cpus.len() as u32,
         started_ns: now_ns(),
         started_unix_ns: since_epoch.as_nanos() as u64,
-        offsets: kernel.offsets.clone(),
+        offsets: probes.offsets().clone(),
         target: target(args),
         profiler_tgid: std::process::id(),
-        object: OBJECT_NAME.to_owned(),
+        object: probes.object().name().to_owned(),
         hooks: probes.hooks().to_vec(),
         sample_hz: settings.sample_hz,
         irq_names: kernel::irq_names(),
@@ -174,7 +177,7 @@ fn stop(
     let stopped_ns = now_ns();
     let profiler_cpu_ns = own_cpu_ns() - cpu_before;
     let recursion_misses = probes.recursion_misses();
-    let cpus = probes.stop()?;
+    let cpus = probes.stop(stopped_ns)?;
     sink.take(probes)?;
     let load = match closed {
         Closed::LoadEnded(end) => Some(end),

@@ -14,7 +14,7 @@ pub fn run(verbose: bool) -> Result<ExitCode> {
     if verbose {
         writeln!(out, "records: abi {ABI_VERSION}; report: {SCHEMA}")?;
         let built = probes::MANIFEST.lines().filter(|line| !line.starts_with('#'));
-        writeln!(out, "probes ({}):", probes::OBJECT_NAME)?;
+        writeln!(out, "probes:")?;
         for line in built {
             writeln!(out, "  {line}")?;
         }

@@ -1,7 +1,7 @@
 //! The stages in order, and the Report put together from what they give.
 
 use cronx_recording::{
-    Capture, Censored, Fold, Health, Miss, Provenance, Report, SCHEMA, Tail, Trailer,
+    Capture, Censored, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Tail, Trailer,
 };
 
 use crate::anomaly::Counts;
@@ -149,7 +149,12 @@ fn health(capture: &Capture, evidence: &Evidence, mut anomalies: Counts) -> Heal
     let trailer = capture.trailer.as_ref().unwrap_or(&nothing);
     let sum = |values: &mut dyn Iterator<Item = u64>| values.fold(0, u64::saturating_add);
     anomalies.add("impossible_transition", sum(&mut trailer.cpus.iter().map(|c| c.impossible)));
+    let events = || trailer.cpus.iter().flat_map(|cpu| cpu.events.values());
+    let ended = |e: &Events| e.handled.saturating_add(e.filtered);
+    anomalies.add("uncounted_events", sum(&mut events().map(|e| e.seen.abs_diff(ended(e)))));
     Health {
+        object: capture.header.object.clone(),
+        events: sum(&mut events().map(|e| e.seen)),
         records: evidence.records,
         lost: sum(&mut trailer.cpus.iter().map(|c| c.lost)),
         missing: evidence.missing,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::kernel::{BTF_PATH, Kernel};
+use crate::kernel::{self, BTF_PATH, Kernel};
 use crate::privileges;
 use crate::probes::{Probes, Settings};
 
@@ -34,12 +34,12 @@ pub struct Finding {
     pub mend: &'static str,
 }
 
-/// Looks at everything. Loads the probes if it may, attaches nothing.
+/// Looks at everything. Where it may, it attaches the probes for a moment, as a recording would.
 pub fn examine() -> Vec<Finding> {
     let kernel = Kernel::read();
     vec![
         release(&kernel),
-        types(&kernel),
+        types(),
         capabilities(),
         probes(&kernel),
         lockdown(),
@@ -67,15 +67,15 @@ fn release(kernel: &Result<Kernel, crate::Error>) -> Finding {
     good("kernel", found)
 }
 
-fn types(kernel: &Result<Kernel, crate::Error>) -> Finding {
-    match kernel {
+fn types() -> Finding {
+    match kernel::struct_offsets() {
         Ok(_) => good("type information", format!("{BTF_PATH} has all that the probes need")),
         Err(error) => Finding {
             subject: "type information",
-            standing: Standing::Missing,
+            standing: Standing::Degraded,
             found: error.to_string(),
-            cost: "no recording",
-            mend: "a kernel built with CONFIG_DEBUG_INFO_BTF=y, 5.11 or later",
+            cost: "the legacy object runs: classic tracepoints, no check of names",
+            mend: "a kernel built with CONFIG_DEBUG_INFO_BTF=y",
         },
     }
 }
@@ -104,18 +104,34 @@ fn probes(kernel: &Result<Kernel, crate::Error>) -> Finding {
             mend: "mend the above first",
         };
     };
-    let settings = Settings { ring_bytes: 4096, sample_hz: 0 };
-    match Probes::load(kernel, &settings).and_then(|mut probes| probes.attach(&settings)) {
-        Ok(()) => good("probes", "the kernel takes them"),
+    match settled(kernel) {
+        Ok(probes) if probes.degraded().is_empty() => {
+            good("probes", format!("the kernel takes them ({})", probes.object().name()))
+        }
+        Ok(probes) => Finding {
+            subject: "probes",
+            standing: Standing::Degraded,
+            found: probes.degraded().join("; "),
+            cost: "a recording has less in it, and says so",
+            mend: "a newer kernel",
+        },
         Err(error) => Finding {
             subject: "probes",
             standing: Standing::Missing,
             found: error.to_string(),
             cost: "no recording",
-            mend: "a host that allows BPF: a container needs --privileged, a locked-down kernel \
-                   cannot",
+            mend: "a host that allows BPF: a container needs --privileged and --pid=host, a \
+                   locked-down kernel cannot",
         },
     }
+}
+
+/// Goes as far as a recording goes before its load runs.
+fn settled(kernel: &Kernel) -> Result<Probes, crate::Error> {
+    let settings = Settings { ring_bytes: 64 << 10, ..Settings::default() };
+    let mut probes = Probes::attach(kernel, &settings)?;
+    probes.settle(&[])?;
+    Ok(probes)
 }
 
 fn lockdown() -> Finding {

@@ -20,6 +20,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A tracepoint's layout cannot be used.
+    #[error("cannot use the layout of a tracepoint ({path}): {reason}")]
+    Format {
+        /// Where it was read from.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The kernel refused a program or a map.
     #[error("the kernel refused {what}: {reason}")]
     Refused {

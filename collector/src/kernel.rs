@@ -8,6 +8,7 @@ use cronx_recording::Untrusted;
 
 use crate::Error;
 use crate::btf::{Btf, BtfError};
+use crate::tracepoint_format::Format;
 
 /// Where the kernel shows its own types.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -66,34 +67,75 @@ pub struct Kernel {
     pub possible_cpus: u32,
     /// CPUs that are up.
     pub online_cpus: Vec<u32>,
-    /// Offsets for the probes.
-    pub offsets: Offsets,
 }
 
 impl Kernel {
     /// Reads what there is to know of the running kernel.
     pub fn read() -> Result<Self, Error> {
-        Self::read_with(Path::new(BTF_PATH))
-    }
-
-    /// The same, with the types from a file.
-    pub fn read_with(btf: &Path) -> Result<Self, Error> {
-        let offsets = read_offsets(btf)
-            .map_err(|reason| Error::Btf { path: btf.display().to_string(), reason })?;
         let uname = nix::sys::utsname::uname().map_err(Error::system("uname"))?;
         Ok(Self {
             release: uname.release().to_string_lossy().into_owned(),
             machine: uname.machine().to_string_lossy().into_owned(),
             possible_cpus: cpus("possible")?.last().map_or(1, |last| last + 1),
             online_cpus: cpus("online")?,
-            offsets,
         })
     }
 }
 
-fn read_offsets(path: &Path) -> Result<Offsets, String> {
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    Btf::parse(&bytes).and_then(|btf| resolve(&btf)).map_err(|e| e.to_string())
+/// Offsets in the running kernel's structs, from its own types.
+pub fn struct_offsets() -> Result<Offsets, Error> {
+    let read = || -> Result<Offsets, String> {
+        let bytes = fs::read(BTF_PATH).map_err(|e| e.to_string())?;
+        Btf::parse(&bytes).and_then(|btf| resolve(&btf)).map_err(|e| e.to_string())
+    };
+    read().map_err(|reason| Error::Btf { path: BTF_PATH.to_owned(), reason })
+}
+
+/// Where tracefs is mounted, the newer place first.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Fields of classic tracepoints that the probes read: the name of the global that takes the
+/// offset, the tracepoint, the field.
+const TRACEPOINT_FIELDS: [(&str, &str, &str); 15] = [
+    ("WAKING_PID", "sched/sched_waking", "pid"),
+    ("WAKEUP_PID", "sched/sched_wakeup", "pid"),
+    ("WAKEUP_TARGET_CPU", "sched/sched_wakeup", "target_cpu"),
+    ("MIGRATE_PID", "sched/sched_migrate_task", "pid"),
+    ("MIGRATE_DEST_CPU", "sched/sched_migrate_task", "dest_cpu"),
+    ("SWITCH_PREV_PID", "sched/sched_switch", "prev_pid"),
+    ("SWITCH_PREV_STATE", "sched/sched_switch", "prev_state"),
+    ("SWITCH_NEXT_PID", "sched/sched_switch", "next_pid"),
+    ("SWITCH_NEXT_COMM", "sched/sched_switch", "next_comm"),
+    ("NEWTASK_PID", "task/task_newtask", "pid"),
+    ("NEWTASK_FLAGS", "task/task_newtask", "clone_flags"),
+    ("RENAME_PID", "task/task_rename", "pid"),
+    ("IRQ_NUMBER", "irq/irq_handler_entry", "irq"),
+    ("SOFTIRQ_NUMBER", "irq/softirq_entry", "vec"),
+    ("VECTOR_NUMBER", "irq_vectors/local_timer_entry", "vector"),
+];
+
+/// Offsets in the records of the running kernel's classic tracepoints, from their `format` files.
+pub fn record_offsets() -> Result<Offsets, Error> {
+    let tracefs = TRACEFS.iter().map(Path::new).find(|path| path.join("events").is_dir());
+    let tracefs = tracefs.ok_or_else(|| Error::NotSupported {
+        feature: "reading the layout of tracepoints",
+        needs: format!("tracefs: mount -t tracefs tracefs {}", TRACEFS[0]),
+    })?;
+    TRACEPOINT_FIELDS
+        .iter()
+        .map(|(global, event, field)| {
+            let path = tracefs.join("events").join(event).join("format");
+            let offset = field_offset(&path, field)
+                .map_err(|reason| Error::Format { path: path.display().to_string(), reason })?;
+            Ok(((*global).to_owned(), offset))
+        })
+        .collect()
+}
+
+fn field_offset(path: &Path, field: &str) -> Result<u64, String> {
+    let text = fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let format = Format::parse(&text).map_err(|e| e.to_string())?;
+    format.field(field).map(|field| field.offset.into()).map_err(|e| e.to_string())
 }
 
 fn cpus(which: &str) -> Result<Vec<u32>, Error> {

@@ -3,8 +3,8 @@
 //! The stages, in the order in which a recording calls them:
 //!
 //! 1. [`launch::hold`]: fork the load and stop it at a barrier
-//! 2. [`kernel::Kernel::read`]: struct offsets from the running kernel's BTF
-//! 3. [`probes::Probes::load`], [`probes::Probes::attach`]: the programs, at their hooks
+//! 2. [`kernel::Kernel::read`]: which kernel this is
+//! 3. [`probes::Probes::attach`]: the object that fits it, loaded and at its hooks
 //! 4. [`probes::Probes::settle`]: mark the load, let each CPU switch once, check our own name
 //! 5. [`privileges::drop_to`]: keep nothing that is not needed any more
 //! 6. [`launch::Held::release`] and [`drain::drain`]: the load runs, the rings are emptied
@@ -22,6 +22,7 @@ pub mod privileges;
 pub mod probes;
 mod rings;
 pub mod symbolize;
+pub mod tracepoint_format;
 
 pub use cronx_abi::ABI_VERSION;
 pub use error::Error;

@@ -111,9 +111,10 @@ pub fn demand() -> Result<(), Error> {
 }
 
 /// Becomes `user`, if there is one, and gives up every capability but the one that names the
-/// functions of other users' processes. There is no way back.
-pub fn drop_to(user: Option<&User>) -> Result<(), Error> {
-    let kept = kept();
+/// functions of other users' processes, and CAP_BPF if maps will be `asked` later. There is no way
+/// back.
+pub fn drop_to(user: Option<&User>, asked: bool) -> Result<(), Error> {
+    let kept = kept(asked);
     if let Some(user) = user {
         nix::sys::prctl::set_keepcaps(true).map_err(Error::system("PR_SET_KEEPCAPS"))?;
         user.become_it().map_err(Error::system("becoming the invoking user"))?;
@@ -132,9 +133,13 @@ pub fn drop_to(user: Option<&User>) -> Result<(), Error> {
         .and_then(|()| set(CapSet::Inheritable, &none))
 }
 
-fn kept() -> CapsHashSet {
-    let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
-    permitted.into_iter().filter(|c| *c == Capability::CAP_SYS_PTRACE).collect()
+fn kept(asked: bool) -> CapsHashSet {
+    let useful = |capability: &Capability| match capability {
+        Capability::CAP_SYS_PTRACE => true,
+        Capability::CAP_BPF => asked,
+        _ => false,
+    };
+    caps::read(None, CapSet::Permitted).unwrap_or_default().into_iter().filter(useful).collect()
 }
 
 /// Puts this process before others, so that the rings are emptied in time. Needs CAP_SYS_NICE; call

@@ -13,6 +13,22 @@ pub const MAX_CPUS: usize = 4096;
 #[btf_map]
 static CPUS: Array<CpuState, MAX_CPUS, { BPF_F_MMAPABLE as usize }> = Array::new();
 
+/// Counts an event of `hook` as seen, and then as handled or, if `body` gives nothing, as filtered.
+/// A plain add is enough: the kernel does not let a program interrupt itself on its CPU.
+#[inline(always)]
+pub fn counted(hook: usize, body: impl FnOnce() -> Option<()>) -> Option<()> {
+    let cpu = Cpu::here()?;
+    let count = &mut cpu.state().hooks[hook];
+    count.seen += 1;
+    let done = body();
+    if done.is_some() {
+        count.handled += 1;
+    } else {
+        count.filtered += 1;
+    }
+    done
+}
+
 /// One CPU's state.
 pub struct Cpu {
     /// Which CPU.

@@ -4,13 +4,21 @@ use aya_ebpf::{
     EbpfContext, bindings::BPF_F_USER_STACK, helpers::generated::bpf_get_stack, macros::perf_event,
     programs::PerfEventContext,
 };
-use cronx_abi::{SampleRecord, kind};
+use cronx_abi::{SampleRecord, hook, kind};
 
-use crate::{cpu::Cpu, task};
+use crate::{
+    cpu::{Cpu, counted},
+    task,
+};
 
 /// A tick of the sampling clock.
 #[perf_event]
 pub fn sample(ctx: PerfEventContext) -> Option<()> {
+    counted(hook::SAMPLE, || take(&ctx))
+}
+
+#[inline(always)]
+fn take(ctx: &PerfEventContext) -> Option<()> {
     let cpu = Cpu::here()?;
     if !cpu.is_watched() {
         return None;

@@ -6,7 +6,8 @@ mod btf;
 mod classic;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use cronx_abi::{COMM_LEN, TaskRecord, Wait, Waker, kind, task_flag};
+use cronx_abi::{COMM_LEN, TaskRecord, kind, task_flag};
+pub use cronx_abi::{TaskState, task_state as state};
 
 use crate::{cpu::Cpu, offsets};
 
@@ -14,38 +15,6 @@ use crate::{cpu::Cpu, offsets};
 pub use btf::{Task, current, key, known, read, remembered, runs, same};
 #[cfg(feature = "legacy")]
 pub use classic::{Name, Task, current, forget, key, known, remembered, runs, same, watch};
-
-/// Where a watched task is, as far as its hooks told; 0 if they told nothing yet.
-pub mod state {
-    /// On a CPU.
-    pub const RUNNING: u32 = 1;
-    /// Neither on a CPU nor waiting for one.
-    pub const BLOCKED: u32 = 2;
-    /// Waiting for a CPU, and counted there.
-    pub const QUEUED: u32 = 3;
-}
-
-/// What is remembered of a task.
-#[repr(C)]
-pub struct TaskState {
-    /// The first waking since the last switch-out; 0 for none.
-    pub waking_ns: u64,
-    /// The last switch-out; 0 if none was seen.
-    pub off_ns: u64,
-    /// Who did that waking.
-    pub waker: Waker,
-    /// The wait, valid while QUEUED; `wait.cpu` is the CPU the task is counted on. Its victim is
-    /// always the task itself.
-    pub wait: Wait,
-    /// One of [`state`].
-    pub state: u32,
-    /// 1 for a thread of the load.
-    pub watched: u32,
-    /// 1 once its present name was told.
-    pub named: u32,
-    /// Always 0.
-    pub reserved: u32,
-}
 
 /// The instant, CLOCK_MONOTONIC.
 #[inline(always)]

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use cronx_abi::{CpuState, TaskKey};
+use cronx_abi::{CpuState, HookCount, TaskKey, hook};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Untrusted};
@@ -167,7 +167,7 @@ pub struct Trailer {
 }
 
 /// One CPU at the end of the window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuTrailer {
     /// The CPU.
     pub cpu: u32,
@@ -187,6 +187,20 @@ pub struct CpuTrailer {
     pub occupant_tgid: u32,
     /// When it was switched in; 0 if no switch was seen.
     pub since_ns: u64,
+    /// Its events by hook ([`cronx_abi::hook::NAMES`]).
+    #[serde(default)]
+    pub events: BTreeMap<String, Events>,
+}
+
+/// What became of one hook's events on one CPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// The hook was called.
+    pub seen: u64,
+    /// It changed what is remembered, or told a record.
+    pub handled: u64,
+    /// It concerned nobody who is watched.
+    pub filtered: u64,
 }
 
 impl CpuTrailer {
@@ -202,6 +216,7 @@ impl CpuTrailer {
             occupant_tid: state.occupant.tid,
             occupant_tgid: state.occupant.tgid,
             since_ns: state.since_ns,
+            events: hook::NAMES.iter().zip(&state.hooks).map(Events::named).collect(),
         }
     }
 
@@ -212,6 +227,13 @@ impl CpuTrailer {
             tid: self.occupant_tid,
             tgid: self.occupant_tgid,
         }
+    }
+}
+
+impl Events {
+    fn named((name, count): (&&str, &HookCount)) -> (String, Self) {
+        let HookCount { seen, handled, filtered } = *count;
+        ((*name).to_owned(), Self { seen, handled, filtered })
     }
 }
 

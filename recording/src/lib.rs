@@ -18,8 +18,8 @@ mod report;
 mod untrusted;
 
 pub use capture::{
-    Capture, CaptureHeader, CaptureWriter, CpuRecords, CpuTrailer, Frame, LoadEnd, Symbols, Target,
-    Trailer,
+    Capture, CaptureHeader, CaptureWriter, CpuRecords, CpuTrailer, Events, Frame, LoadEnd, Symbols,
+    Target, Trailer,
 };
 pub use error::Error;
 pub use report::{

@@ -296,6 +296,12 @@ pub struct Fold {
 /// How far a Report can be trusted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Health {
+    /// Which object ran in the kernel: `tp_btf` or `legacy`.
+    #[serde(default)]
+    pub object: String,
+    /// Events of all hooks that the kernel side saw.
+    #[serde(default)]
+    pub events: u64,
     /// Records read.
     pub records: u64,
     /// Records lost at a full ring, by the kernel's own count.

@@ -18,6 +18,17 @@ pub fn cronx() -> Command {
     Command::new(env!("CARGO_BIN_EXE_cronx"))
 }
 
+/// `cronx record`, with the probes that CRONX_PROBES names, if it does: `cargo xtask test` runs the
+/// live tests with each object in turn.
+pub fn record() -> Command {
+    let mut command = cronx();
+    command.arg("record");
+    if let Some(probes) = std::env::var_os("CRONX_PROBES") {
+        command.arg("--probes").arg(probes);
+    }
+    command
+}
+
 /// A program with a known behaviour.
 pub fn actor() -> Command {
     Command::new(Path::new(env!("CARGO_BIN_EXE_cronx")).with_file_name("cronx-actor"))

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
 
-use crate::bench::{Neighbour, actor, can_run, cronx, wait_until};
+use crate::bench::{Neighbour, actor, can_run, record, wait_until};
 
 /// An ordinary account that every system has: `nobody`, with its group and no privilege.
 const UID: u32 = 65534;
@@ -24,10 +24,10 @@ fn under_sudo_the_load_and_the_files_are_the_users() {
     fs::copy(actor().get_program(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
 
-    let output = cronx()
+    let output = record()
         .env("SUDO_UID", UID.to_string())
         .env("SUDO_GID", GID.to_string())
-        .args(["record", "-o"])
+        .arg("-o")
         .arg(&out)
         .arg("--")
         .arg(&program)
@@ -62,8 +62,8 @@ fn cronx_keeps_no_privilege_that_it_does_not_need() {
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let mut command = cronx();
-    command.args(["record", "-o"]).arg(&out).args(["--", "sleep", "30"]).stderr(Stdio::null());
+    let mut command = record();
+    command.arg("-o").arg(&out).args(["--", "sleep", "30"]).stderr(Stdio::null());
     let recording = Neighbour::start(&mut command);
     wait_until("the capture is begun", || out.join("capture.cronx").exists());
     let status = fs::read_to_string(format!("/proc/{}/status", recording.0.id())).unwrap();
@@ -82,8 +82,8 @@ fn a_killed_cronx_leaves_no_load_behind() {
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let mut command = cronx();
-    command.args(["record", "-o"]).arg(&out).args(["--", "sleep", "31.4159"]).stderr(Stdio::null());
+    let mut command = record();
+    command.arg("-o").arg(&out).args(["--", "sleep", "31.4159"]).stderr(Stdio::null());
     let mut recording = Neighbour::start(&mut command);
     let children = |parent: u32| {
         let found = Command::new("pgrep").args(["-P", &parent.to_string()]).output().unwrap();

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::bench::{Recording, can_run, cronx};
+use crate::bench::{self, Recording, can_run, cronx};
 
 /// Status, and one line on stderr that holds `says`.
 #[track_caller]
@@ -18,7 +18,7 @@ fn check(output: &Output, status: i32, says: &str) {
 }
 
 fn record(output: &Path, args: &[&str]) -> Output {
-    cronx().arg("record").arg("-o").arg(output).args(args).output().unwrap()
+    bench::record().arg("-o").arg(output).args(args).output().unwrap()
 }
 
 fn temp() -> tempfile::TempDir {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use cronx_recording::{LoadEnd, Report};
 
-use crate::bench::{Neighbour, can_run, cronx, wait_until};
+use crate::bench::{Neighbour, can_run, record, wait_until};
 
 fn interrupt(pid: u32) {
     // SAFETY: a signal to our own child, which is not waited for yet.
@@ -14,8 +14,8 @@ fn interrupt(pid: u32) {
 
 /// A recording of a load that says when it runs, and does `script` then.
 fn start(folder: &std::path::Path, script: &str) -> Neighbour {
-    let mut command = cronx();
-    command.args(["record", "-o"]).arg(folder.join("out")).args(["--", "sh", "-c"]);
+    let mut command = record();
+    command.arg("-o").arg(folder.join("out")).args(["--", "sh", "-c"]);
     command.arg(format!("touch {}; {script}", folder.join("runs").display()));
     let recording = Neighbour::start(command.stdin(Stdio::null()).stderr(Stdio::null()));
     wait_until("the load runs", || folder.join("runs").exists());

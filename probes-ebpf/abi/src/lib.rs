@@ -275,6 +275,99 @@ pub struct UnopenedRecord {
     pub victim: TaskKey,
 }
 
+/// Where a watched task is, as far as its hooks told ([`TaskState::state`]); 0 if they told nothing.
+pub mod task_state {
+    /// On a CPU.
+    pub const RUNNING: u32 = 1;
+    /// Neither on a CPU nor waiting for one.
+    pub const BLOCKED: u32 = 2;
+    /// Waiting for a CPU, and counted there.
+    pub const QUEUED: u32 = 3;
+}
+
+/// What the kernel side remembers of a task. User space writes and reads it only where there is no
+/// task storage: then it lies in a hash by thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskState {
+    /// The first waking since the last switch-out; 0 for none.
+    pub waking_ns: u64,
+    /// The last switch-out; 0 if none was seen.
+    pub off_ns: u64,
+    /// Who did that waking.
+    pub waker: Waker,
+    /// The wait, valid while QUEUED; `wait.cpu` is the CPU the task is counted on. In the hash its
+    /// victim is always the task itself.
+    pub wait: Wait,
+    /// One of [`task_state`].
+    pub state: u32,
+    /// 1 for a thread of the load.
+    pub watched: u32,
+    /// 1 once its present name was told.
+    pub named: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// The hooks whose events are counted, by their place in [`CpuState::hooks`].
+pub mod hook {
+    /// `sched_waking`.
+    pub const WAKING: usize = 0;
+    /// `sched_wakeup`.
+    pub const WAKEUP: usize = 1;
+    /// `sched_wakeup_new`.
+    pub const WAKEUP_NEW: usize = 2;
+    /// `sched_migrate_task`.
+    pub const MIGRATE: usize = 3;
+    /// `sched_switch`.
+    pub const SWITCH: usize = 4;
+    /// `sched_process_fork`, or `task_newtask`.
+    pub const FORK: usize = 5;
+    /// `task_rename`.
+    pub const RENAME: usize = 6;
+    /// The beginning of a hard interrupt, device or vector.
+    pub const HARD_ENTRY: usize = 7;
+    /// Its end.
+    pub const HARD_EXIT: usize = 8;
+    /// The beginning of a softirq.
+    pub const SOFT_ENTRY: usize = 9;
+    /// Its end.
+    pub const SOFT_EXIT: usize = 10;
+    /// A tick of the sampling clock.
+    pub const SAMPLE: usize = 11;
+    /// How many there are.
+    pub const COUNT: usize = 12;
+
+    /// Their names, in order.
+    pub const NAMES: [&str; COUNT] = [
+        "waking",
+        "wakeup",
+        "wakeup_new",
+        "migrate",
+        "switch",
+        "fork",
+        "rename",
+        "hard_entry",
+        "hard_exit",
+        "soft_entry",
+        "soft_exit",
+        "sample",
+    ];
+}
+
+/// Events of one hook on one CPU. `seen` is counted at the entry, the other two at the end: they
+/// sum to it, or an event was lost in between.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookCount {
+    /// The hook was called.
+    pub seen: u64,
+    /// It changed something that is remembered, or told a record.
+    pub handled: u64,
+    /// It concerned nobody who is watched.
+    pub filtered: u64,
+}
+
 /// What the kernel side keeps for each CPU, in a mapped array that user space reads at the start
 /// (self-check) and at the end (the last slice, the loss). Cache lines of its own, since other
 /// CPUs count into it.
@@ -309,6 +402,10 @@ pub struct CpuState {
     pub impossible: u64,
     /// Always 0.
     pub reserved: [u64; 3],
+    /// Events by [`hook`].
+    pub hooks: [HookCount; hook::COUNT],
+    /// Always 0.
+    pub tail: [u64; 4],
 }
 
 /// A type that is its bytes.
@@ -353,5 +450,7 @@ records! {
     TaskRecord: 80,
     OpenWaitRecord: 88,
     UnopenedRecord: 40,
-    CpuState: 128,
+    TaskState: 120,
+    HookCount: 24,
+    CpuState: 448,
 }

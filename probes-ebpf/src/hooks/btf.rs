@@ -1,10 +1,10 @@
 //! Entries at BTF tracepoints: their arguments are the kernel's own, tasks among them as pointers.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use cronx_abi::{layer, opening};
+use cronx_abi::{hook, layer, opening};
 
 use crate::{
-    cpu::Cpu,
+    cpu::{Cpu, counted},
     interrupt, offsets, switch,
     task::{self, Task, now},
     wakeup,
@@ -18,68 +18,78 @@ fn task(ctx: &BtfTracePointContext, n: usize) -> Task {
 /// In the waker's context, before the wakee is put anywhere.
 #[btf_tracepoint(function = "sched_waking")]
 pub fn sched_waking(ctx: BtfTracePointContext) -> Option<()> {
-    wakeup::waking(task(&ctx, 0))
+    counted(hook::WAKING, || wakeup::waking(task(&ctx, 0)))
 }
 
 /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
 #[btf_tracepoint(function = "sched_wakeup")]
 pub fn sched_wakeup(ctx: BtfTracePointContext) -> Option<()> {
-    let wakee = task(&ctx, 0);
-    wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::WAKEUP)
+    counted(hook::WAKEUP, || {
+        let wakee = task(&ctx, 0);
+        wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::WAKEUP)
+    })
 }
 
 /// A forked thread is on a queue for the first time.
 #[btf_tracepoint(function = "sched_wakeup_new")]
 pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
-    let wakee = task(&ctx, 0);
-    wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::FORK)
+    counted(hook::WAKEUP_NEW, || {
+        let wakee = task(&ctx, 0);
+        wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::FORK)
+    })
 }
 
 /// A task changes its queue.
 #[btf_tracepoint(function = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: BtfTracePointContext) -> Option<()> {
-    wakeup::moved(task(&ctx, 0), ctx.arg(1))
+    counted(hook::MIGRATE, || wakeup::moved(task(&ctx, 0), ctx.arg(1)))
 }
 
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
-    let now = now();
-    // The kernel's 4th argument, not `prev->__state`, which a waker may have set to WAKING already.
-    let runnable = ctx.arg::<u32>(0) & 1 != 0 || ctx.arg::<u32>(3) == 0;
-    switch::switch(&ctx, task(&ctx, 1), task(&ctx, 2), runnable, now)
+    counted(hook::SWITCH, || {
+        let now = now();
+        // The kernel's 4th argument, not `prev->__state`, which a waker may have set to WAKING already.
+        let runnable = ctx.arg::<u32>(0) & 1 != 0 || ctx.arg::<u32>(3) == 0;
+        switch::switch(&ctx, task(&ctx, 1), task(&ctx, 2), runnable, now)
+    })
 }
 
 /// A child of a watched thread is watched.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn sched_process_fork(ctx: BtfTracePointContext) -> Option<()> {
-    let (parent, child) = (task(&ctx, 0), task(&ctx, 1));
-    task::watched(parent)?;
-    match task::remembered(child) {
-        Some(known) => known.watched = 1,
-        None => Cpu::here()?.count_storage_failure(),
-    }
-    Some(())
+    counted(hook::FORK, || {
+        let (parent, child) = (task(&ctx, 0), task(&ctx, 1));
+        task::watched(parent)?;
+        match task::remembered(child) {
+            Some(known) => known.watched = 1,
+            None => Cpu::here()?.count_storage_failure(),
+        }
+        Some(())
+    })
 }
 
 /// A new name, by prctl or exec: the next evidence tells it.
 #[btf_tracepoint(function = "task_rename")]
 pub fn task_rename(ctx: BtfTracePointContext) -> Option<()> {
-    task::known(task(&ctx, 0))?.named = 0;
-    Some(())
+    counted(hook::RENAME, || {
+        task::known(task(&ctx, 0))?.named = 0;
+        Some(())
+    })
 }
 
 macro_rules! interrupts {
-    ($($layer:ident: $enter:ident, $exit:ident;)*) => {$(
+    ($($layer:ident $entry_hook:ident $exit_hook:ident: $enter:ident, $exit:ident;)*) => {$(
         #[doc = concat!("`", stringify!($enter), "`.")]
         #[btf_tracepoint]
         pub fn $enter(ctx: BtfTracePointContext) -> Option<()> {
-            interrupt::enter(layer::$layer, ctx.arg(0))
+            counted(hook::$entry_hook, || interrupt::enter(layer::$layer, ctx.arg(0)))
         }
         #[doc = concat!("`", stringify!($exit), "`.")]
         #[btf_tracepoint]
         pub fn $exit(ctx: BtfTracePointContext) -> Option<()> {
-            interrupt::exit(layer::$layer, ctx.arg(0))
+            counted(hook::$exit_hook, || interrupt::exit(layer::$layer, ctx.arg(0)))
         }
     )*};
 }
@@ -87,11 +97,11 @@ macro_rules! interrupts {
 // The local vectors have tracepoints of their own: `irq_handler_*` does not see them, and the tail
 // of the local timer is most of a typical wait.
 interrupts! {
-    IRQ: irq_handler_entry, irq_handler_exit;
-    SOFTIRQ: softirq_entry, softirq_exit;
-    VECTOR: local_timer_entry, local_timer_exit;
-    VECTOR: reschedule_entry, reschedule_exit;
-    VECTOR: call_function_entry, call_function_exit;
-    VECTOR: call_function_single_entry, call_function_single_exit;
-    VECTOR: irq_work_entry, irq_work_exit;
+    IRQ HARD_ENTRY HARD_EXIT: irq_handler_entry, irq_handler_exit;
+    SOFTIRQ SOFT_ENTRY SOFT_EXIT: softirq_entry, softirq_exit;
+    VECTOR HARD_ENTRY HARD_EXIT: local_timer_entry, local_timer_exit;
+    VECTOR HARD_ENTRY HARD_EXIT: reschedule_entry, reschedule_exit;
+    VECTOR HARD_ENTRY HARD_EXIT: call_function_entry, call_function_exit;
+    VECTOR HARD_ENTRY HARD_EXIT: call_function_single_entry, call_function_single_exit;
+    VECTOR HARD_ENTRY HARD_EXIT: irq_work_entry, irq_work_exit;
 }

@@ -2,9 +2,10 @@
 //! can be asked for more. Where fields stand, user space read from the tracepoints' `format`.
 
 use aya_ebpf::{Global, macros::tracepoint, programs::TracePointContext};
-use cronx_abi::{layer, opening};
+use cronx_abi::{hook, layer, opening};
 
 use crate::{
+    cpu::counted,
     interrupt, offsets, switch,
     task::{self, Name, Task, now},
     wakeup,
@@ -25,21 +26,21 @@ fn other(ctx: &TracePointContext, tid: &Global<u64>) -> Option<Task> {
 /// In the waker's context, before the wakee is put anywhere.
 #[tracepoint(category = "sched", name = "sched_waking")]
 pub fn sched_waking(ctx: TracePointContext) -> u32 {
-    other(&ctx, &offsets::WAKING_PID).and_then(wakeup::waking);
+    counted(hook::WAKING, || wakeup::waking(other(&ctx, &offsets::WAKING_PID)?));
     0
 }
 
 /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
 #[tracepoint(category = "sched", name = "sched_wakeup")]
 pub fn sched_wakeup(ctx: TracePointContext) -> u32 {
-    queued(&ctx, opening::WAKEUP);
+    counted(hook::WAKEUP, || queued(&ctx, opening::WAKEUP));
     0
 }
 
 /// A forked thread is on a queue for the first time.
 #[tracepoint(category = "sched", name = "sched_wakeup_new")]
 pub fn sched_wakeup_new(ctx: TracePointContext) -> u32 {
-    queued(&ctx, opening::FORK);
+    counted(hook::WAKEUP_NEW, || queued(&ctx, opening::FORK));
     0
 }
 
@@ -52,7 +53,7 @@ fn queued(ctx: &TracePointContext, opening: u8) -> Option<()> {
 /// A task changes its queue.
 #[tracepoint(category = "sched", name = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: TracePointContext) -> u32 {
-    moved(&ctx);
+    counted(hook::MIGRATE, || moved(&ctx));
     0
 }
 
@@ -65,7 +66,7 @@ fn moved(ctx: &TracePointContext) -> Option<()> {
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
 #[tracepoint(category = "sched", name = "sched_switch")]
 pub fn sched_switch(ctx: TracePointContext) -> u32 {
-    switched(&ctx, now());
+    counted(hook::SWITCH, || switched(&ctx, now()));
     0
 }
 
@@ -99,7 +100,7 @@ fn name_of_next(ctx: &TracePointContext) -> *const u8 {
 /// A child of a watched thread is watched. Nobody else's tid can still be remembered: it is new.
 #[tracepoint(category = "task", name = "task_newtask")]
 pub fn task_newtask(ctx: TracePointContext) -> u32 {
-    born(&ctx);
+    counted(hook::FORK, || born(&ctx));
     0
 }
 
@@ -118,35 +119,40 @@ fn born(ctx: &TracePointContext) -> Option<()> {
 /// A new name, by prctl or exec: the next evidence tells it.
 #[tracepoint(category = "task", name = "task_rename")]
 pub fn task_rename(ctx: TracePointContext) -> u32 {
-    if let Some(known) = other(&ctx, &offsets::RENAME_PID).and_then(task::known) {
-        known.named = 0;
-    }
+    counted(hook::RENAME, || {
+        task::known(other(&ctx, &offsets::RENAME_PID)?)?.named = 0;
+        Some(())
+    });
     0
 }
 
 macro_rules! interrupts {
-    ($($layer:ident $at:ident: $enter:ident, $exit:ident;)*) => {$(
+    ($($layer:ident $at:ident $entry_hook:ident $exit_hook:ident: $enter:ident, $exit:ident;)*) => {$(
         #[doc = concat!("`", stringify!($enter), "`.")]
         #[tracepoint]
         pub fn $enter(ctx: TracePointContext) -> u32 {
-            field(&ctx, &offsets::$at).and_then(|number| interrupt::enter(layer::$layer, number));
+            counted(hook::$entry_hook, || {
+                interrupt::enter(layer::$layer, field(&ctx, &offsets::$at)?)
+            });
             0
         }
         #[doc = concat!("`", stringify!($exit), "`.")]
         #[tracepoint]
         pub fn $exit(ctx: TracePointContext) -> u32 {
-            field(&ctx, &offsets::$at).and_then(|number| interrupt::exit(layer::$layer, number));
+            counted(hook::$exit_hook, || {
+                interrupt::exit(layer::$layer, field(&ctx, &offsets::$at)?)
+            });
             0
         }
     )*};
 }
 
 interrupts! {
-    IRQ IRQ_NUMBER: irq_handler_entry, irq_handler_exit;
-    SOFTIRQ SOFTIRQ_NUMBER: softirq_entry, softirq_exit;
-    VECTOR VECTOR_NUMBER: local_timer_entry, local_timer_exit;
-    VECTOR VECTOR_NUMBER: reschedule_entry, reschedule_exit;
-    VECTOR VECTOR_NUMBER: call_function_entry, call_function_exit;
-    VECTOR VECTOR_NUMBER: call_function_single_entry, call_function_single_exit;
-    VECTOR VECTOR_NUMBER: irq_work_entry, irq_work_exit;
+    IRQ IRQ_NUMBER HARD_ENTRY HARD_EXIT: irq_handler_entry, irq_handler_exit;
+    SOFTIRQ SOFTIRQ_NUMBER SOFT_ENTRY SOFT_EXIT: softirq_entry, softirq_exit;
+    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: local_timer_entry, local_timer_exit;
+    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: reschedule_entry, reschedule_exit;
+    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_entry, call_function_exit;
+    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_single_entry, call_function_single_exit;
+    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: irq_work_entry, irq_work_exit;
 }
