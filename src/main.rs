@@ -47,8 +47,17 @@ fn main() -> ExitCode {
         None => version::run(cli.verbose),
     };
     done.unwrap_or_else(|error| {
+        // Whoever read our output has seen enough.
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
         let sentence = Untrusted::from(format!("{error:#}"));
         eprintln!("cronx: {}", sentence.terminal());
         ExitCode::from(record::status_of(&error).unwrap_or(failed))
     })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -13,12 +13,14 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
-/// Names of what a recording leaves; with `--force` these, and nothing else, are replaced.
+/// The raw evidence: a recording leaves it, a report is made of it.
 pub const CAPTURE: &str = "capture.cronx";
-const NAMES: [&str; 6] =
-    ["blame.svg", "report.json", CAPTURE, "latency.hlog", "latency.hgrm", "blame.folded"];
+
+/// What is made of a report.
+pub const REPORT: [&str; 5] =
+    ["report.json", "blame.folded", "blame.svg", "latency.hgrm", "latency.hlog"];
 
 /// An output folder, held open: whatever its path comes to mean, files go into this one.
 #[derive(Debug)]
@@ -26,12 +28,15 @@ pub struct Output {
     path: PathBuf,
     folder: OwnedFd,
     parent: Option<OwnedFd>,
+    /// What was there before, and is to be replaced.
+    old: Vec<String>,
     written: Vec<&'static str>,
     keep: bool,
 }
 
 impl Output {
-    /// Makes the folder, or takes an empty one; one that holds files only with `force`.
+    /// Makes the folder, or takes an empty one; one that holds files only with `force`. Replaces
+    /// nothing yet.
     pub fn create(path: &Path, force: bool) -> Result<Self> {
         let name = path.file_name().with_context(|| {
             format!("the output folder '{}' has no name of its own", path.display())
@@ -54,31 +59,39 @@ impl Output {
         };
         let folder = openat(&parent, name, directory | OFlag::O_NOFOLLOW, Mode::empty())
             .map_err(|errno| refusal(path, errno))?;
-        let output = Self {
+        let mut output = Self {
             path: path.to_owned(),
             folder,
             parent: made.then_some(parent),
+            old: Vec::new(),
             written: Vec::new(),
             keep: false,
         };
-        output.demand_empty(force)?;
+        output.old = output.names()?;
+        if !force && !output.old.is_empty() {
+            bail!(
+                "the output folder '{}' is not empty; name another with -o, \
+                 or give --force to replace a recording in it",
+                path.display()
+            );
+        }
         Ok(output)
     }
 
-    fn demand_empty(&self, force: bool) -> Result<()> {
-        for name in self.names()? {
-            if !force {
-                bail!(
-                    "the output folder '{}' is not empty; name another with -o, \
-                     or give --force to replace a recording in it",
-                    self.path.display()
-                );
-            }
-            if NAMES.contains(&name.as_str()) {
-                unlinkat(&self.folder, name.as_str(), UnlinkatFlags::NoRemoveDir).with_context(
-                    || format!("cannot replace '{}'", self.path.join(&name).display()),
-                )?;
-            }
+    /// Whether files can be made in the folder by whom we are now.
+    pub fn demand_writable(&self) -> Result<()> {
+        let flags = AtFlags::AT_EACCESS;
+        let access = AccessFlags::W_OK | AccessFlags::X_OK;
+        faccessat(&self.folder, ".", access, flags)
+            .with_context(|| format!("cannot write into '{}'", self.path.display()))
+    }
+
+    /// Takes away the old ones among `names`: now the new ones come.
+    pub fn replace(&mut self, names: &[&str]) -> Result<()> {
+        for name in self.old.extract_if(.., |old| names.contains(&old.as_str())) {
+            let path = self.path.join(&name);
+            unlinkat(&self.folder, name.as_str(), UnlinkatFlags::NoRemoveDir)
+                .with_context(|| format!("cannot replace '{}'", path.display()))?;
         }
         Ok(())
     }
@@ -204,6 +217,8 @@ mod tests {
         let error = Output::create(temp.path(), false).unwrap_err().to_string();
         assert!(error.contains("not empty"), "{error}");
         let mut output = Output::create(temp.path(), true).unwrap();
+        assert_eq!(fs::read_to_string(temp.path().join("report.json")).unwrap(), "old");
+        output.replace(&REPORT).unwrap();
         output.write("report.json", |f| f.write_all(b"new")).unwrap();
         output.keep();
         drop(output);

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use cronx_collector::Error;
 use cronx_collector::drain::{Closed, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{self, Held, Load};
+use cronx_collector::privileges::{self, User};
 use cronx_collector::probes::{Probes, Settings};
+use cronx_collector::signals::Blocked;
 use cronx_collector::symbolize::Symbolizer;
-use cronx_collector::{Error, privileges};
 use cronx_recording::{
     Capture, CaptureHeader, CaptureWriter, LoadEnd, Report, Target, Trailer, Untrusted,
 };
@@ -22,7 +24,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::cli::Record;
-use crate::output::{CAPTURE, Output};
+use crate::output::{CAPTURE, Output, REPORT};
 use crate::progress::Progress;
 use crate::report::{options, write_files};
 use crate::{screen, terminal};
@@ -42,30 +44,59 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     probes.settle(&targets(args, held.as_ref())).map_err(with_log)?;
     let symbolizer = Symbolizer::new();
     let urgent = privileges::raise_priority();
-    privileges::drop_to(user.as_ref(), probes.asks_maps())?;
+    let blocked = Blocked::now()?;
+    let mut output = drop_privileges(args, user.as_ref(), &probes)?;
 
-    let mut output = Output::create(&place(args), args.place.force)?;
     let header = header(args, &kernel, &probes, &settings, urgent);
-    let writer = CaptureWriter::new(output.file(CAPTURE)?, &header)?;
-    let mut sink = Sink::new(writer, symbolizer);
     let cpu_before = own_cpu_ns();
     let mut load = held.map(Held::release).transpose()?;
+    output.replace(&[&REPORT[..], &[CAPTURE]].concat())?;
+    let writer = CaptureWriter::new(output.file(CAPTURE)?, &header)?;
+    let mut sink = Sink::new(writer, symbolizer);
     let closed = watch(args, &mut probes, &mut sink, load.as_mut())?;
-
     if closed == Closed::Aborted {
-        output.keep();
-        eprintln!("cronx: aborted; what was recorded so far is in {}", output.path().display());
-        return Ok(ExitCode::from(130));
+        return abort(&mut probes, sink, &mut output);
     }
     let trailer = stop(&mut probes, &mut sink, closed, cpu_before)?;
-    finish(sink, &trailer)?;
     output.keep();
+    drop(blocked);
+    finish(sink, &trailer)?;
     let ended = end(load, closed)?;
     let capture = Capture::read(BufReader::new(output.open(CAPTURE)?))?;
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     write_files(&report, &mut output)?;
     show(args, &report, &output)?;
     Ok(ExitCode::from(status(ended, closed)))
+}
+
+/// Drops them and makes the output folder, in the order in which the folder is the load's user's: by
+/// birth under sudo. Without sudo it is root's own, and only before the drop may root write anywhere.
+fn drop_privileges(args: &Record, user: Option<&User>, probes: &Probes) -> Result<Output> {
+    let create = || Output::create(&place(args), args.place.force);
+    let drop = || privileges::drop_to(user, probes.asks_maps());
+    let output = if user.is_some() {
+        drop()?;
+        create()?
+    } else {
+        let output = create()?;
+        drop()?;
+        output
+    };
+    output.demand_writable()?;
+    Ok(output)
+}
+
+/// The second interrupt: what was recorded so far is kept, and can be reported.
+fn abort(
+    probes: &mut Probes,
+    mut sink: Sink<BufWriter<File>>,
+    output: &mut Output,
+) -> Result<ExitCode> {
+    sink.take(probes)?;
+    sink.close()?;
+    output.keep();
+    eprintln!("cronx: aborted; what was recorded so far is in {}", output.path().display());
+    Ok(ExitCode::from(130))
 }
 
 /// The exit status that an error of `record` deserves, where it is not the general one.
@@ -79,7 +110,7 @@ pub fn status_of(error: &anyhow::Error) -> Option<u8> {
     }
 }
 
-fn hold(args: &Record, user: Option<&privileges::User>) -> Result<Option<Held>, Error> {
+fn hold(args: &Record, user: Option<&User>) -> Result<Option<Held>, Error> {
     if args.command.is_empty() {
         return Ok(None);
     }
@@ -87,8 +118,20 @@ fn hold(args: &Record, user: Option<&privileges::User>) -> Result<Option<Held>, 
 }
 
 fn check_targets(pids: &[u32]) -> Result<(), Error> {
-    let gone = pids.iter().find(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists());
-    gone.map_or(Ok(()), |&pid| Err(Error::NoSuchProcess { pid }))
+    for &pid in pids {
+        match process_of(pid) {
+            Some(process) if process == pid => {}
+            Some(process) => return Err(Error::Thread { tid: pid, process }),
+            None => return Err(Error::NoSuchProcess { pid }),
+        }
+    }
+    Ok(())
+}
+
+/// The process that a thread is of, by `/proc`.
+fn process_of(tid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
 }
 
 fn targets(args: &Record, held: Option<&Held>) -> Vec<u32> {
@@ -199,7 +242,9 @@ fn end(load: Option<Load>, closed: Closed) -> Result<Option<LoadEnd>, Error> {
     if closed != Closed::TimeUp {
         return load.wait().map(Some);
     }
-    load.signal(Signal::SIGTERM);
+    if !load.signal(Signal::SIGTERM) {
+        return Ok(Some(LoadEnd::Running));
+    }
     let asked = std::time::Instant::now();
     while load.try_wait()?.is_none() {
         if asked.elapsed() > GRACE {

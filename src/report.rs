@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use cronx_recording::{Capture, Report};
 
 use crate::cli::{self, Analysis};
-use crate::output::Output;
+use crate::output::{Output, REPORT};
 use crate::{screen, terminal};
 
 /// Reads, analyses, prints, and writes where asked.
@@ -18,6 +18,7 @@ pub fn run(args: &cli::Report) -> Result<ExitCode> {
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     if let Some(path) = &args.output {
         let mut output = Output::create(path, args.force)?;
+        output.replace(&REPORT)?;
         write_files(&report, &mut output)?;
         output.keep();
     }

@@ -157,7 +157,10 @@ impl<'a> Evidence<'a> {
 
     fn wait(&mut self, r: &WaitRecord, draft: &mut Draft, anomalies: &mut Counts) {
         self.slice(r.slice, r.header.at_ns, r.header.flags, draft, anomalies);
-        self.mark_wait(r.wait, r.header.at_ns, What::Wait);
+        // Where it was switched in is where it ended: if that is not the queue it was last known on,
+        // its moves will not connect.
+        let wait = Wait { cpu: r.header.cpu, ..r.wait };
+        self.mark_wait(wait, r.header.at_ns, What::Wait);
     }
 
     fn mark_wait(&mut self, wait: Wait, at_ns: u64, what: fn(u32) -> What) {
@@ -192,6 +195,13 @@ impl<'a> Evidence<'a> {
         let kind = match owner {
             None => "unknown_layer",
             Some(_) if r.since_ns == 0 || r.since_ns > at_ns => "backward_interrupt",
+            Some(_) if r.header.flags & flag::CONTRADICTS != 0 => {
+                // It lies somewhere in there, and so does what it interrupted.
+                anomalies.count("interrupt_half_seen");
+                let owner = Owner::UNKNOWN;
+                draft.doubts.push(Span { from_ns: r.since_ns, to_ns: at_ns, owner });
+                return;
+            }
             Some(owner) => {
                 let span = Span { from_ns: r.since_ns, to_ns: at_ns, owner };
                 let soft = r.layer == layer::SOFTIRQ;

@@ -145,7 +145,11 @@ impl Walk<'_, '_> {
             }
             State::Open { .. } => self.anomalies.count("wait_after_open"),
             State::Running { at_ns } if wait.open_ns < at_ns => {
+                // Kept, its time would count twice. When it really began, nobody knows.
                 self.anomalies.count("overlapping_waits");
+                let counted = self.in_window(mark.at_ns) && self.wanted(mark).is_some();
+                self.waits.boundary.open_unknown += u64::from(counted);
+                return State::Running { at_ns: mark.at_ns };
             }
             State::Running { .. } | State::Fresh => {}
         }

@@ -1,6 +1,7 @@
 //! What this machine can and cannot do for a recording, what each missing thing costs, and the
 //! command that mends it.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
@@ -118,12 +119,23 @@ fn probes(kernel: &Result<Kernel, crate::Error>) -> Finding {
         Err(error) => Finding {
             subject: "probes",
             standing: Standing::Missing,
-            found: error.to_string(),
+            found: said(&error),
             cost: "no recording",
             mend: "a host that allows BPF: a container needs --privileged and --pid=host, a \
                    locked-down kernel cannot",
         },
     }
+}
+
+/// An error with its causes, as one line.
+fn said(error: &crate::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said
 }
 
 /// Goes as far as a recording goes before its load runs.

@@ -7,19 +7,24 @@ use std::time::Duration;
 use cronx_recording::{CaptureWriter, CpuRecords, LoadEnd};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::Error;
 use crate::launch::Load;
 use crate::probes::Probes;
+use crate::signals::{Asked, Signals};
 use crate::symbolize::Symbolizer;
 
 /// How often the rings are emptied. They are sized for far more; see `WAKE_BYTES` for floods.
 const PERIOD: Duration = Duration::from_millis(10);
+
+/// A window without an end of its own: a year.
+const NO_END: Duration = Duration::from_hours(365 * 24);
+
+/// What was gathered is written at least so often, so that a kill loses no more.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Records of one CPU that are gathered before they become a block of the Capture.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -63,13 +68,15 @@ pub struct Sink<W> {
     writer: CaptureWriter<W>,
     symbolizer: Symbolizer,
     gathered: Vec<CpuRecords>,
+    flushed: std::time::Instant,
     records: u64,
 }
 
 impl<W: Write> Sink<W> {
     /// A sink into a Capture whose header is written.
     pub fn new(writer: CaptureWriter<W>, symbolizer: Symbolizer) -> Self {
-        Self { writer, symbolizer, gathered: Vec::new(), records: 0 }
+        let flushed = std::time::Instant::now();
+        Self { writer, symbolizer, gathered: Vec::new(), flushed, records: 0 }
     }
 
     /// Takes what the rings hold now.
@@ -79,7 +86,12 @@ impl<W: Write> Sink<W> {
             self.symbolizer.see(record);
             CpuRecords::of(&mut self.gathered, cpu).push(record);
         });
-        self.flush(BLOCK_BYTES)
+        if self.flushed.elapsed() < FLUSH_EVERY {
+            return self.flush(BLOCK_BYTES);
+        }
+        self.flushed = std::time::Instant::now();
+        self.flush(0)?;
+        Ok(self.writer.flush()?)
     }
 
     fn flush(&mut self, at_least: usize) -> Result<(), Error> {
@@ -95,6 +107,7 @@ impl<W: Write> Sink<W> {
     /// Writes what is left, and gives back what ends a Capture: the writer and the names to find.
     pub fn close(mut self) -> Result<(CaptureWriter<W>, Symbolizer), Error> {
         self.flush(0)?;
+        self.writer.flush()?;
         Ok((self.writer, self.symbolizer))
     }
 }
@@ -120,8 +133,8 @@ async fn run<W: Write>(
     // SAFETY: the set owns its descriptor and gives it to nobody.
     let full = unsafe { AsyncFd::register(watch_rings(probes)?) }
         .map_err(Error::system("watching the rings"))?;
-    let mut signals = Signals::new().map_err(Error::system("catching signals"))?;
-    let deadline = Instant::now() + window.duration.unwrap_or(Duration::from_secs(1 << 30));
+    let mut signals = Signals::new()?;
+    let deadline = Instant::now() + window.duration.unwrap_or(NO_END);
     let mut tick = interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0_u64;
@@ -132,17 +145,15 @@ async fn run<W: Write>(
                 ready.map_err(Error::system("watching the rings"))?.clear_ready();
             }
             () = sleep_until(deadline) => return Ok(Closed::TimeUp),
-            _ = signals.child.recv() => {}
-            _ = signals.interrupt.recv() => {
-                if let Some(closed) = signals.asked(window.load.as_deref(), Signal::SIGINT) {
-                    return Ok(closed);
+            asked = signals.next() => if let Asked::End { signal, reached } = asked? {
+                let load = window.load.as_deref();
+                if signals.end(load, signal, reached) {
+                    return Ok(Closed::Aborted);
                 }
-            }
-            _ = signals.terminate.recv() => {
-                if let Some(closed) = signals.asked(window.load.as_deref(), Signal::SIGTERM) {
-                    return Ok(closed);
+                if load.is_none() {
+                    return Ok(Closed::Interrupted);
                 }
-            }
+            },
         }
         sink.take(probes)?;
         if let Some(closed) = ended(&mut window)? {
@@ -174,47 +185,4 @@ fn watch_rings(probes: &Probes) -> Result<OwnedFd, Error> {
         set.add(fd, event).map_err(failed())?;
     }
     Ok(set.0)
-}
-
-struct Signals {
-    child: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    asked: u32,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            child: signal(SignalKind::child())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            asked: 0,
-        })
-    }
-
-    /// The first interrupt ends the load, and the load's end the window; a second ends all.
-    fn asked(&mut self, load: Option<&Load>, signal: Signal) -> Option<Closed> {
-        self.asked += 1;
-        match (load, self.asked) {
-            (None, 1) => Some(Closed::Interrupted),
-            (Some(load), 1) => {
-                if signal != Signal::SIGINT || !typed_at_our_terminal() {
-                    load.signal(signal);
-                }
-                None
-            }
-            (load, _) => {
-                if let Some(load) = load {
-                    load.signal(Signal::SIGKILL);
-                }
-                Some(Closed::Aborted)
-            }
-        }
-    }
-}
-
-/// An interrupt typed at the terminal reaches the load by itself, as part of our process group.
-fn typed_at_our_terminal() -> bool {
-    nix::unistd::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == nix::unistd::getpgrp())
 }

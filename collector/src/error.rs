@@ -50,8 +50,16 @@ pub enum Error {
         /// Its number.
         pid: u32,
     },
+    /// What was named is a thread, and whole processes are recorded.
+    #[error("{tid} is a thread of process {process}; to record it, name the process")]
+    Thread {
+        /// The thread.
+        tid: u32,
+        /// Its process.
+        process: u32,
+    },
     /// The command could not be executed.
-    #[error("cannot execute '{command}': {source}")]
+    #[error("cannot execute '{command}'")]
     Exec {
         /// The command, for showing.
         command: String,
@@ -59,7 +67,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A system call failed.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     System {
         /// What was tried.
         what: String,
@@ -67,7 +75,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The Capture could not be written.
-    #[error("cannot write the capture: {0}")]
+    #[error("cannot write the capture")]
     Capture(#[from] cronx_recording::Error),
 }
 

@@ -12,7 +12,6 @@ use cronx_recording::LoadEnd;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{self, SigHandler, SigSet, Signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 
 use crate::Error;
@@ -88,6 +87,8 @@ fn shed(user: Option<&User>, parent: Pid) -> nix::Result<()> {
         user.become_it()?;
         set_environment(user);
     }
+    // Of a caller that gave us capabilities this way; a kernel without them has none to clear.
+    let _ = caps::clear(None, caps::CapSet::Ambient);
     // After the change of user, which clears it.
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
     if unistd::getppid() != parent {
@@ -165,36 +166,42 @@ impl Load {
 
     /// How it ended, if it has.
     pub fn try_wait(&mut self) -> Result<Option<LoadEnd>, Error> {
-        self.wait_with(Some(WaitPidFlag::WNOHANG))
+        self.wait_with(libc::WNOHANG)
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> Result<LoadEnd, Error> {
-        Ok(self.wait_with(None)?.unwrap_or(LoadEnd::Running))
+        Ok(self.wait_with(0)?.unwrap_or(LoadEnd::Running))
     }
 
-    fn wait_with(&mut self, flag: Option<WaitPidFlag>) -> Result<Option<LoadEnd>, Error> {
+    fn wait_with(&mut self, flags: i32) -> Result<Option<LoadEnd>, Error> {
         while self.end.is_none() {
-            match waitpid(self.pid, flag) {
-                Ok(WaitStatus::Exited(_, status)) => self.end = Some(LoadEnd::Exited(status)),
-                Ok(WaitStatus::Signaled(_, signal, _)) => {
-                    self.end = Some(LoadEnd::Signaled(signal as i32));
-                }
-                Ok(WaitStatus::StillAlive) => return Ok(None),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::system("waiting for the load")(errno)),
+            let mut status = 0;
+            // Not nix's: it has no name for real-time signals, and calls them an error.
+            // SAFETY: writes one integer of ours.
+            match unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, flags) } {
+                0 => return Ok(None),
+                -1 if Errno::last() == Errno::EINTR => {}
+                -1 => return Err(Error::system("waiting for the load")(Errno::last())),
+                _ => self.end = ended(status),
             }
         }
         Ok(self.end)
     }
 
-    /// Sends it a signal, unless it has ended.
-    pub fn signal(&self, signal: Signal) {
-        if self.end.is_none() {
-            // It may end at this moment: then there is nobody to tell, and its number is still ours.
-            let _ = signal::kill(self.pid, signal);
-        }
+    /// Sends it a signal, unless it has ended. False if it may not be sent one: it has become
+    /// another user's, and we have given up what would let us.
+    pub fn signal(&self, signal: Signal) -> bool {
+        // It may end at this moment: then there is nobody to tell, and its number is still ours.
+        self.end.is_some() || signal::kill(self.pid, signal) != Err(Errno::EPERM)
     }
+}
+
+fn ended(status: i32) -> Option<LoadEnd> {
+    if libc::WIFEXITED(status) {
+        return Some(LoadEnd::Exited(libc::WEXITSTATUS(status)));
+    }
+    libc::WIFSIGNALED(status).then(|| LoadEnd::Signaled(libc::WTERMSIG(status)))
 }
 
 #[cfg(test)]

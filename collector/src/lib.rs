@@ -21,6 +21,7 @@ pub mod launch;
 pub mod privileges;
 pub mod probes;
 mod rings;
+pub mod signals;
 pub mod symbolize;
 pub mod tracepoint_format;
 

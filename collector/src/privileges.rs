@@ -52,6 +52,8 @@ pub fn invoking_user() -> Result<Option<User>, Error> {
     };
     match (uid.parse(), gid.parse()) {
         (Ok(0), _) => Ok(None),
+        // To setresuid these mean "as it is", which is root.
+        (Ok(u32::MAX), _) | (_, Ok(u32::MAX)) => Err(not_a_user("4294967295 is nobody's number")),
         (Ok(uid), Ok(gid)) => User::known(Uid::from_raw(uid), Gid::from_raw(gid)).map(Some),
         _ => Err(not_a_user("SUDO_UID and SUDO_GID are not both numbers")),
     }
@@ -126,11 +128,11 @@ pub fn drop_to(user: Option<&User>, asked: bool) -> Result<(), Error> {
             needs: e.to_string(),
         })
     };
-    set(CapSet::Ambient, &none)
-        .or_else(|_| set(CapSet::Inheritable, &none))
-        .and_then(|()| set(CapSet::Effective, &kept))
-        .and_then(|()| set(CapSet::Permitted, &kept))
-        .and_then(|()| set(CapSet::Inheritable, &none))
+    // A kernel before 4.3 has no ambient set, and nothing in it.
+    let _ = set(CapSet::Ambient, &none);
+    set(CapSet::Inheritable, &none)?;
+    set(CapSet::Effective, &kept)?;
+    set(CapSet::Permitted, &kept)
 }
 
 fn kept(asked: bool) -> CapsHashSet {

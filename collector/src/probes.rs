@@ -273,14 +273,20 @@ impl Probes {
             kind.tell_open_waits()?;
         }
         self.unhook();
-        let states = self.cpus.iter().filter_map(|&cpu| Some((cpu, self.states.read(cpu)?)));
-        let mut cpus: Vec<_> =
-            states.map(|(cpu, state)| CpuTrailer::from_state(cpu, &state)).collect();
+        let mut cpus = self.last_states();
         if let Kind::Legacy = self.kind {
             let open = classic::open_waits(&mut self.object, at_ns)?;
             open.into_iter().for_each(|record| self.append(record, &mut cpus));
         }
         Ok(cpus)
+    }
+
+    /// Of the CPUs that were up, and of any that came up since: it has no ring, and all that it
+    /// told was lost.
+    fn last_states(&self) -> Vec<CpuTrailer> {
+        let states =
+            self.states.all().filter(|(cpu, state)| state.seq > 0 || self.cpus.contains(cpu));
+        states.map(|(cpu, state)| CpuTrailer::from_state(cpu, &state)).collect()
     }
 
     fn unhook(&mut self) {

@@ -80,6 +80,11 @@ impl CpuStates {
         Ok(Self { start: start.cast(), len, cpus: cpus as usize })
     }
 
+    /// Every possible CPU's state now.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, CpuState)> {
+        (0..self.cpus as u32).filter_map(|cpu| Some((cpu, self.read(cpu)?)))
+    }
+
     /// One CPU's state now.
     pub(crate) fn read(&self, cpu: u32) -> Option<CpuState> {
         if cpu as usize >= self.cpus {

@@ -65,12 +65,13 @@ impl Cpu {
     }
 
     /// Counts one more watched thread on this queue; `now` is read after it is counted, so that no
-    /// interrupt that ends in between is lost, and is the gate's time if the gate was shut.
+    /// interrupt that ends in between is lost, and is the gate's time if the gate was shut. While a
+    /// slice is owed the gate has been open since the wait that it is owed to.
     #[inline(always)]
     pub fn count(&self, now: impl FnOnce() -> u64) -> u64 {
         let before = self.add_waiters(1);
         let at_ns = now();
-        if before <= 0 {
+        if before <= 0 && self.state().owed == 0 {
             self.state().gate_ns = at_ns;
         }
         at_ns

@@ -8,6 +8,7 @@ use cronx_abi::{
 
 use crate::{
     cpu::Cpu,
+    interrupt,
     task::{self, Task, TaskState, state},
 };
 
@@ -23,6 +24,7 @@ pub fn switch(
     let cpu = Cpu::here()?;
     let (leaving, coming) = (task::key(prev), task::key(next));
 
+    interrupt::switched(&cpu, now);
     let victim = if coming.tid == 0 { None } else { task::watched(next) };
     let preempted = if leaving.tid == 0 { None } else { leave(ctx, &cpu, prev, now) };
     tell(ctx, &cpu, (prev, leaving), next, victim, now);

@@ -62,8 +62,21 @@ pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
         opening,
         reserved: 0,
     };
+    // It is used up: a later wake-up whose waking nobody saw must not take it for its own.
+    known.waking_ns = 0;
     known.state = state::QUEUED;
     Some(())
+}
+
+/// A thread is on a queue for the first time. A worker that the kernel makes for a watched thread
+/// (`create_io_thread`) is told by no fork; who wakes it first says whose it is.
+#[cfg(not(feature = "legacy"))]
+#[inline(always)]
+pub fn first_queued(wakee: Task, target: u32) -> Option<()> {
+    if task::known(wakee).is_none() && task::watched(task::current()).is_some() {
+        task::remembered(wakee)?.watched = 1;
+    }
+    queued(wakee, target, opening::FORK)
 }
 
 /// A wait begins with the waking, or with the switch-out if that came after it. A wake-up whose

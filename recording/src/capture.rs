@@ -6,8 +6,9 @@
 //! tag     = H header (JSON) | R records of one CPU (abi, in order) | S symbols (JSON) | T trailer (JSON)
 //! ```
 //! Numbers are little-endian; `stored` is one zstd frame; the checksum is over all else. Blocks
-//! stand in the order H R* S T. A file without T was torn: what stands before is used, and said so.
+//! stand in the order H R* S* T. A file without T was torn: what stands before is used, and said so.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
@@ -140,6 +141,16 @@ pub struct Symbols {
     pub kernel: BTreeMap<u64, Frame>,
     /// By process, then address in it.
     pub user: BTreeMap<u32, BTreeMap<u64, Frame>>,
+}
+
+impl Symbols {
+    /// Adds what another table names.
+    fn extend(&mut self, other: Self) {
+        self.kernel.extend(other.kernel);
+        for (process, frames) in other.user {
+            self.user.entry(process).or_default().extend(frames);
+        }
+    }
 }
 
 /// What stands at an address.
@@ -276,21 +287,40 @@ impl<W: Write> CaptureWriter<W> {
         Ok(())
     }
 
+    /// Hands on what is buffered.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.out.flush()?)
+    }
+
     /// Writes symbols and trailer, flushes, and gives the sink back.
     pub fn finish(mut self, symbols: &Symbols, trailer: &Trailer) -> Result<W, Error> {
-        self.block(b'S', 0, &json(symbols))?;
+        self.symbols(symbols)?;
         self.block(b'T', 0, &json(trailer))?;
         self.out.flush()?;
         Ok(self.out)
     }
 
     fn end(mut self, symbols: &Symbols) -> Result<W, Error> {
-        self.block(b'S', 0, &json(symbols))?;
+        self.symbols(symbols)?;
         self.out.flush()?;
         Ok(self.out)
     }
 
+    /// One block for the kernel's names and one for each process's: a build farm has many.
+    fn symbols(&mut self, symbols: &Symbols) -> Result<(), Error> {
+        let kernel = Symbols { kernel: symbols.kernel.clone(), ..Symbols::default() };
+        self.block(b'S', 0, &json(&kernel))?;
+        symbols.user.iter().try_for_each(|(process, frames)| {
+            let user = BTreeMap::from([(*process, frames.clone())]);
+            self.block(b'S', 0, &json(&Symbols { user, ..Symbols::default() }))
+        })
+    }
+
     fn block(&mut self, tag: u8, cpu: u32, raw: &[u8]) -> Result<(), Error> {
+        if raw.len() > BLOCK_MAX as usize {
+            let reason = format!("a block of {} bytes, and {BLOCK_MAX} are the most", raw.len());
+            return Err(Error::Damaged { part: "block", reason });
+        }
         let stored = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
         let mut head = [0; 17];
         head[0] = tag;
@@ -349,18 +379,18 @@ impl Capture {
             (b'H', false) => {
                 self.header = parse("header", &block.raw)?;
                 *have_header = true;
-                if self.header.abi_version != cronx_abi::ABI_VERSION {
-                    return Err(Error::Newer {
-                        found: self.header.abi_version,
-                        newest: cronx_abi::ABI_VERSION,
-                    });
+                let (found, newest) = (self.header.abi_version, cronx_abi::ABI_VERSION);
+                match found.cmp(&newest) {
+                    Ordering::Less => return Err(Error::Older { found, newest }),
+                    Ordering::Greater => return Err(Error::Newer { found, newest }),
+                    Ordering::Equal => {}
                 }
             }
             (b'R', true) => {
                 let records = CpuRecords::of(&mut self.records, block.cpu);
                 records.bytes.extend_from_slice(&block.raw);
             }
-            (b'S', true) => self.symbols = parse("symbols", &block.raw)?,
+            (b'S', true) => self.symbols.extend(parse("symbols", &block.raw)?),
             (b'T', true) => self.trailer = Some(parse("trailer", &block.raw)?),
             (tag, _) => {
                 let reason = format!("block {:?} has no place here", char::from(tag));

@@ -21,6 +21,14 @@ pub enum Error {
         /// The newest version this build reads.
         newest: u32,
     },
+    /// An older cronx wrote it, in a form that is not read any more.
+    #[error("written by an older cronx (records {found}; this one reads {newest})")]
+    Older {
+        /// The version of its records.
+        found: u32,
+        /// The version this build reads.
+        newest: u32,
+    },
     /// Torn before anything of use.
     #[error("torn before its first record: {what}")]
     Torn {
@@ -36,6 +44,6 @@ pub enum Error {
         reason: String,
     },
     /// Reading or writing failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -54,7 +54,8 @@ pub mod kind {
 
 /// Bits of [`Header::flags`].
 pub mod flag {
-    /// On SLICE and WAIT: the task known to occupy the CPU was not the one that left it.
+    /// On SLICE and WAIT: the task known to occupy the CPU was not the one that left it. On
+    /// INTERRUPT: its beginning or its end was not seen; it lies somewhere in the time given.
     pub const CONTRADICTS: u8 = 1;
 }
 
@@ -400,8 +401,11 @@ pub struct CpuState {
     pub storage_failures: u64,
     /// Waiting and running at once, and the like: transitions of a task that cannot be.
     pub impossible: u64,
+    /// The last instant of this CPU that any record could be about: while somebody waits, the last
+    /// switch, or end of an interrupt.
+    pub seen_ns: u64,
     /// Always 0.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
     /// Events by [`hook`].
     pub hooks: [HookCount; hook::COUNT],
     /// Always 0.

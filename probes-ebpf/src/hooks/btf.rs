@@ -35,7 +35,7 @@ pub fn sched_wakeup(ctx: BtfTracePointContext) -> Option<()> {
 pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
     counted(hook::WAKEUP_NEW, || {
         let wakee = task(&ctx, 0);
-        wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::FORK)
+        wakeup::first_queued(wakee, task::read(wakee, &offsets::TASK_CPU))
     })
 }
 

@@ -47,10 +47,11 @@ fn watch(ctx: *mut c_void) -> Option<()> {
         return None;
     };
     if known.watched == 0 {
-        known.watched = 1;
+        // Watched last: from then on the hooks of other CPUs write the state.
         if task::read::<u32>(task, &offsets::TASK_ON_CPU) != 0 {
             known.state = state::RUNNING;
         }
+        known.watched = 1;
     }
     Some(())
 }
