@@ -140,6 +140,9 @@ pub struct Symbols {
     pub kernel: BTreeMap<u64, Frame>,
     /// By process, then address in it.
     pub user: BTreeMap<u32, BTreeMap<u64, Frame>>,
+    /// Files that name symbols and were not read, because of who owns them or may write them.
+    #[serde(default)]
+    pub untrusted_files: u64,
 }
 
 /// What stands at an address.

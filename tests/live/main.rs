@@ -8,6 +8,8 @@
 
 mod bench;
 mod inherited;
+#[cfg(target_arch = "x86_64")]
+mod jit;
 mod loads;
 mod neighbour;
 mod refusals;
