@@ -3,10 +3,12 @@
 //! It answers two questions: where a member stands in a struct, and how many arguments a tracepoint
 //! has. Format: `include/uapi/linux/btf.h`. What it does not do: load, relocate, write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_LEN: usize = 24;
+/// Containers looked into for one member: `task_struct` has under ten anonymous ones.
+const CONTAINERS_MAX: usize = 256;
 
 mod type_kind {
     pub(super) const INT: u32 = 1;
@@ -181,16 +183,19 @@ impl<'a> Btf<'a> {
         let mut found = self.type_of(*id).ok_or_else(missing)?;
         let mut bits = 0;
         for name in path.split('.') {
-            let (offset, target) = self.member(found, name, 8).ok_or_else(missing)?;
+            let (offset, target) =
+                self.member(found, name, &mut HashSet::new()).ok_or_else(missing)?;
             bits += offset;
             found = self.resolved(target).ok_or_else(missing)?;
         }
         Ok(bits / 8)
     }
 
-    /// Offset in bits and type of a member; `depth` bounds the search in anonymous members.
-    fn member(&self, container: Type, name: &str, depth: usize) -> Option<(u64, u32)> {
-        if !matches!(container.kind, type_kind::STRUCT | type_kind::UNION) || depth == 0 {
+    /// Offset in bits and type of a member. `seen` are the containers looked into already: each is
+    /// looked into once, and they nest only so deep, or bytes that go in a circle would have no end.
+    fn member(&self, container: Type, name: &str, seen: &mut HashSet<usize>) -> Option<(u64, u32)> {
+        let holds = matches!(container.kind, type_kind::STRUCT | type_kind::UNION);
+        if !holds || seen.len() == CONTAINERS_MAX || !seen.insert(container.body) {
             return None;
         }
         (0..container.entries).find_map(|n| {
@@ -205,7 +210,7 @@ impl<'a> Btf<'a> {
             if !found.is_empty() {
                 return None;
             }
-            let (inner, target) = self.member(self.resolved(target)?, name, depth - 1)?;
+            let (inner, target) = self.member(self.resolved(target)?, name, seen)?;
             Some((bits + inner, target))
         })
     }
