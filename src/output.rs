@@ -13,12 +13,15 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 /// Names of what a recording leaves; with `--force` these, and nothing else, are replaced.
 pub const CAPTURE: &str = "capture.cronx";
 const NAMES: [&str; 6] =
     ["blame.svg", "report.json", CAPTURE, "latency.hlog", "latency.hgrm", "blame.folded"];
+
+/// Whose folders are not a trap.
+const ROOT: u32 = 0;
 
 /// An output folder, held open: whatever its path comes to mean, files go into this one.
 #[derive(Debug)]
@@ -61,8 +64,24 @@ impl Output {
             written: Vec::new(),
             keep: false,
         };
+        if !made {
+            output.demand_ours()?;
+        }
         output.demand_empty(force)?;
         Ok(output)
+    }
+
+    /// In another user's folder every file of ours could be exchanged for one of theirs.
+    fn demand_ours(&self) -> Result<()> {
+        let shown = || format!("cannot read the output folder '{}'", self.path.display());
+        let owner = fstat(&self.folder).with_context(shown)?.st_uid;
+        if owner != ROOT && owner != geteuid().as_raw() {
+            bail!(
+                "the output folder '{}' belongs to another user; name another with -o",
+                self.path.display()
+            );
+        }
+        Ok(())
     }
 
     fn demand_empty(&self, force: bool) -> Result<()> {

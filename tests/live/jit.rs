@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::bench::{Neighbour, Recording, actor, can_run, steady, wait_until};
 
@@ -20,10 +21,23 @@ impl Renderer {
         let mut command = actor();
         let process = Neighbour::start(command.args(["jit", "--cpu", "0", "--seconds", "60"]));
         let map = PathBuf::from(format!("/tmp/perf-{}.map", process.0.id()));
+        Self { _process: process, map }.ready()
+    }
+
+    /// In namespaces of its own, where its number is 1 and `/tmp` is this folder.
+    fn start_contained(tmp: &Path) -> Self {
+        fs::copy(actor().get_program(), tmp.join("actor")).unwrap();
+        let script = "mount --bind \"$0\" /tmp && exec /tmp/actor jit --cpu 0 --seconds 60";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]).arg(tmp);
+        Self { _process: Neighbour::start(&mut command), map: tmp.join("perf-1.map") }.ready()
+    }
+
+    fn ready(self) -> Self {
         wait_until("the map is written", || {
-            fs::read_to_string(&map).is_ok_and(|text| text.ends_with('\n'))
+            fs::read_to_string(&self.map).is_ok_and(|text| text.ends_with('\n'))
         });
-        Self { _process: process, map }
+        self
     }
 }
 
@@ -36,12 +50,7 @@ impl Drop for Renderer {
 
 /// Records threads that wait behind it, and gives the stacks in which it ran.
 fn record() -> Result<(Recording, Vec<String>), String> {
-    let mut load = actor();
-    load.args(["timers", "--threads", "3", "--cpu", "0", "--period-us", "1500"]);
-    load.args(["--work-us", "900", "--seconds", "3"]);
-    let mut words = vec!["--".into(), load.get_program().to_owned()];
-    words.extend(load.get_args().map(ToOwned::to_owned));
-    let recording = Recording::make(&words);
+    let recording = Recording::of_crowd("timer");
     let folded = recording.text("blame.folded");
     let stacks: Vec<_> =
         folded.lines().filter(|line| line.contains(";renderer;")).map(str::to_owned).collect();
@@ -59,10 +68,26 @@ fn code_made_at_run_time_is_named_by_its_map() {
     }
     steady(|| {
         let _renderer = Renderer::start();
-        let (_, stacks) = record()?;
-        let named = stacks.iter().any(|line| line.contains("render_page at /srv/app.js:12"));
-        named.then_some(()).ok_or_else(|| format!("not named: {stacks:#?}"))
+        is_named()
     });
+}
+
+#[test]
+fn a_map_is_found_where_its_process_put_it() {
+    if !can_run("a_map_is_found_where_its_process_put_it", &["unshare", "mount"]) {
+        return;
+    }
+    steady(|| {
+        let tmp = tempfile::tempdir().unwrap();
+        let _renderer = Renderer::start_contained(tmp.path());
+        is_named()
+    });
+}
+
+fn is_named() -> Result<(), String> {
+    let (_, stacks) = record()?;
+    let named = stacks.iter().any(|line| line.contains("render_page at /srv/app.js:12"));
+    named.then_some(()).ok_or_else(|| format!("not named: {stacks:#?}"))
 }
 
 #[test]
