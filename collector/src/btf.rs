@@ -7,7 +7,10 @@ use std::collections::{HashMap, HashSet};
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_LEN: usize = 24;
-/// Containers looked into for one member: `task_struct` has under ten anonymous ones.
+/// The kernel's own bound (`KSYM_NAME_LEN`); without one, a name that never ends is read again for
+/// every type that has it.
+const NAME_MAX: usize = 512;
+/// Containers looked into for one member: `task_struct` has a few anonymous ones.
 const CONTAINERS_MAX: usize = 256;
 
 mod type_kind {
@@ -167,6 +170,7 @@ impl<'a> Btf<'a> {
 
     fn string(&self, at: u32) -> &'a str {
         let rest = self.strings.get(at as usize..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(NAME_MAX)];
         let len = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
         std::str::from_utf8(&rest[..len]).unwrap_or_default()
     }
