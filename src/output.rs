@@ -13,7 +13,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 
 /// The raw evidence: a recording leaves it, a report is made of it.
 pub const CAPTURE: &str = "capture.cronx";
@@ -21,6 +21,9 @@ pub const CAPTURE: &str = "capture.cronx";
 /// What is made of a report.
 pub const REPORT: [&str; 5] =
     ["report.json", "blame.folded", "blame.svg", "latency.hgrm", "latency.hlog"];
+
+/// Whose folders are not a trap.
+const ROOT: u32 = 0;
 
 /// An output folder, held open: whatever its path comes to mean, files go into this one.
 #[derive(Debug)]
@@ -67,6 +70,9 @@ impl Output {
             written: Vec::new(),
             keep: false,
         };
+        if !made {
+            output.demand_ours()?;
+        }
         output.old = output.names()?;
         if !force && !output.old.is_empty() {
             bail!(
@@ -76,6 +82,19 @@ impl Output {
             );
         }
         Ok(output)
+    }
+
+    /// In another user's folder every file of ours could be exchanged for one of theirs.
+    fn demand_ours(&self) -> Result<()> {
+        let shown = || format!("cannot read the output folder '{}'", self.path.display());
+        let owner = fstat(&self.folder).with_context(shown)?.st_uid;
+        if owner != ROOT && owner != geteuid().as_raw() {
+            bail!(
+                "the output folder '{}' belongs to another user; name another with -o",
+                self.path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Whether files can be made in the folder by whom we are now.

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use cronx_collector::privileges;
 use cronx_recording::{Capture, Report};
 
 use crate::cli::{self, Analysis};
@@ -14,7 +14,7 @@ use crate::{screen, terminal};
 
 /// Reads, analyses, prints, and writes where asked.
 pub fn run(args: &cli::Report) -> Result<ExitCode> {
-    let capture = read(&args.capture)?;
+    let capture = read(args)?;
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     if let Some(path) = &args.output {
         let mut output = Output::create(path, args.force)?;
@@ -31,9 +31,14 @@ pub fn run(args: &cli::Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<Capture> {
-    let cannot = || format!("cannot read '{}'", path.display());
-    let file = File::open(path).with_context(cannot)?;
+/// Reads it as the user who called sudo, who will own what is written, too; only to open it may
+/// take root.
+fn read(args: &cli::Report) -> Result<Capture> {
+    let cannot = || format!("cannot read '{}'", args.capture.display());
+    let file = File::open(&args.capture).with_context(cannot)?;
+    if let Some(user) = privileges::invoking_user()? {
+        privileges::drop_to(Some(&user), false)?;
+    }
     Capture::read(BufReader::new(file)).with_context(cannot)
 }
 

@@ -287,7 +287,7 @@ impl Scene {
     fn address(&mut self, function: &str, task: TaskKey, of_kernel: bool) -> u64 {
         let next = self.addresses.len() as u64 + 0x1000;
         let address = *self.addresses.entry(function.to_owned()).or_insert(next);
-        let Symbols { kernel, user } = &mut self.capture.symbols;
+        let Symbols { kernel, user, .. } = &mut self.capture.symbols;
         let map = if of_kernel { kernel } else { user.entry(task.tgid).or_default() };
         if function != "?" {
             map.insert(address, Frame { function: Some(function.into()), module: None });

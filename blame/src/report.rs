@@ -164,9 +164,21 @@ fn health(capture: &Capture, evidence: &Evidence, mut anomalies: Counts) -> Heal
         samples: evidence.samples.values().map(|s| s.len() as u64).sum(),
         profiler_cpu_ns: trailer.profiler_cpu_ns,
         torn: capture.torn.clone(),
-        degraded: capture.header.degraded.clone(),
+        degraded: degraded(capture),
         ..Health::default()
     }
+}
+
+/// What could not be had, as the collector said it, and what it would not have.
+fn degraded(capture: &Capture) -> Vec<String> {
+    let untrusted = match capture.symbols.untrusted_files {
+        0 => None,
+        files => Some(format!(
+            "symbol files not read, since neither root nor the process's user owns them or since \
+             anybody may write them: {files}"
+        )),
+    };
+    capture.header.degraded.iter().cloned().chain(untrusted).collect()
 }
 
 #[cfg(test)]

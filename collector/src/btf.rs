@@ -3,10 +3,15 @@
 //! It answers two questions: where a member stands in a struct, and how many arguments a tracepoint
 //! has. Format: `include/uapi/linux/btf.h`. What it does not do: load, relocate, write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_LEN: usize = 24;
+/// The kernel's own bound (`KSYM_NAME_LEN`); without one, a name that never ends is read again for
+/// every type that has it.
+const NAME_MAX: usize = 512;
+/// Containers looked into for one member: `task_struct` has a few anonymous ones.
+const CONTAINERS_MAX: usize = 256;
 
 mod type_kind {
     pub(super) const INT: u32 = 1;
@@ -165,6 +170,7 @@ impl<'a> Btf<'a> {
 
     fn string(&self, at: u32) -> &'a str {
         let rest = self.strings.get(at as usize..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(NAME_MAX)];
         let len = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
         std::str::from_utf8(&rest[..len]).unwrap_or_default()
     }
@@ -181,16 +187,19 @@ impl<'a> Btf<'a> {
         let mut found = self.type_of(*id).ok_or_else(missing)?;
         let mut bits = 0;
         for name in path.split('.') {
-            let (offset, target) = self.member(found, name, 8).ok_or_else(missing)?;
+            let (offset, target) =
+                self.member(found, name, &mut HashSet::new()).ok_or_else(missing)?;
             bits += offset;
             found = self.resolved(target).ok_or_else(missing)?;
         }
         Ok(bits / 8)
     }
 
-    /// Offset in bits and type of a member; `depth` bounds the search in anonymous members.
-    fn member(&self, container: Type, name: &str, depth: usize) -> Option<(u64, u32)> {
-        if !matches!(container.kind, type_kind::STRUCT | type_kind::UNION) || depth == 0 {
+    /// Offset in bits and type of a member. `seen` are the containers looked into already: each is
+    /// looked into once, and they nest only so deep, or bytes that go in a circle would have no end.
+    fn member(&self, container: Type, name: &str, seen: &mut HashSet<usize>) -> Option<(u64, u32)> {
+        let holds = matches!(container.kind, type_kind::STRUCT | type_kind::UNION);
+        if !holds || seen.len() == CONTAINERS_MAX || !seen.insert(container.body) {
             return None;
         }
         (0..container.entries).find_map(|n| {
@@ -205,7 +214,7 @@ impl<'a> Btf<'a> {
             if !found.is_empty() {
                 return None;
             }
-            let (inner, target) = self.member(self.resolved(target)?, name, depth - 1)?;
+            let (inner, target) = self.member(self.resolved(target)?, name, seen)?;
             Some((bits + inner, target))
         })
     }

@@ -16,14 +16,17 @@ pub mod btf;
 pub mod doctor;
 pub mod drain;
 mod error;
+mod jit;
 pub mod kernel;
 pub mod launch;
+pub mod perf_map;
 pub mod privileges;
 pub mod probes;
 mod rings;
 pub mod signals;
 pub mod symbolize;
 pub mod tracepoint_format;
+mod trust;
 
 pub use cronx_abi::ABI_VERSION;
 pub use error::Error;

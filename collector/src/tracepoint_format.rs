@@ -120,7 +120,7 @@ impl Format {
     }
 }
 
-/// `char comm[16];	offset:8;	size:16;	signed:0;`
+/// `char comm[16]; offset:8; size:16; signed:0;`, with tabs between.
 fn parse_field(line: &str) -> Result<(String, Field), &'static str> {
     let mut parts = line.split(';').map(str::trim);
     let declaration = parts.next().unwrap_or_default();

@@ -141,11 +141,15 @@ pub struct Symbols {
     pub kernel: BTreeMap<u64, Frame>,
     /// By process, then address in it.
     pub user: BTreeMap<u32, BTreeMap<u64, Frame>>,
+    /// Files that name symbols and were not read, because of who owns them or may write them.
+    #[serde(default)]
+    pub untrusted_files: u64,
 }
 
 impl Symbols {
     /// Adds what another table names.
     fn extend(&mut self, other: Self) {
+        self.untrusted_files = self.untrusted_files.saturating_add(other.untrusted_files);
         self.kernel.extend(other.kernel);
         for (process, frames) in other.user {
             self.user.entry(process).or_default().extend(frames);
@@ -308,7 +312,7 @@ impl<W: Write> CaptureWriter<W> {
 
     /// One block for the kernel's names and one for each process's: a build farm has many.
     fn symbols(&mut self, symbols: &Symbols) -> Result<(), Error> {
-        let kernel = Symbols { kernel: symbols.kernel.clone(), ..Symbols::default() };
+        let kernel = Symbols { user: BTreeMap::new(), ..symbols.clone() };
         self.block(b'S', 0, &json(&kernel))?;
         symbols.user.iter().try_for_each(|(process, frames)| {
             let user = BTreeMap::from([(*process, frames.clone())]);

@@ -86,6 +86,15 @@ impl Recording {
         recording
     }
 
+    /// Records threads of that name with more work than CPU 0 has time for, so that they wait long
+    /// for whoever else runs there.
+    pub fn of_crowd(name: &str) -> Self {
+        let program = actor().get_program().to_string_lossy().into_owned();
+        let crowd = ["timers", "--threads", "3", "--cpu", "0", "--seconds", "3", "--name", name];
+        let work = ["--period-us", "1500", "--work-us", "900"];
+        Self::make(&[&["--", &program], &crowd[..], &work].concat())
+    }
+
     /// What holds of every recording, whatever was recorded.
     fn check(&self) {
         let health = &self.report.health;

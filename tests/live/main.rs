@@ -7,9 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod hostile;
 mod inherited;
+#[cfg(target_arch = "x86_64")]
+mod jit;
 mod loads;
 mod neighbour;
+mod planted;
 mod refusals;
 mod signals;
 mod witnesses;

@@ -1,5 +1,9 @@
 //! A noisy neighbour is named, and so is the function it was in.
 
+use std::fs;
+use std::os::unix::fs::chown;
+use std::process::Command;
+
 use crate::bench::{Neighbour, Recording, actor, can_run, steady};
 
 /// Threads that sleep for random times, and a neighbour that spins on the same CPU.
@@ -25,5 +29,29 @@ fn the_neighbour_and_its_function_are_named() {
             return Err(format!("no stack of the neighbour's own code: {folded}"));
         }
         Ok(())
+    });
+}
+
+/// The thread's name comes from the kernel; that of its function would come from a file of somebody
+/// whom neither we nor the process have reason to believe.
+#[test]
+fn a_program_of_another_user_is_not_read_for_its_functions() {
+    const STRANGER: u32 = 65533;
+    if !can_run("a_program_of_another_user_is_not_read_for_its_functions", &[]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    fs::copy(actor().get_program(), &program).unwrap();
+    chown(&program, Some(STRANGER), None).unwrap();
+    steady(|| {
+        let mut hog = Command::new(&program);
+        let _hog = Neighbour::start(hog.args(["hog", "--cpu", "0", "--seconds", "60"]));
+        let recording = Recording::of_crowd("timer");
+        let folded = recording.text("blame.folded");
+        assert!(!folded.contains("compact_segments"), "{folded}");
+        let told = recording.report.health.degraded.iter().any(|s| s.starts_with("symbol files"));
+        let stack = folded.lines().any(|line| line.contains(";compactor;"));
+        (stack && told).then_some(()).ok_or_else(|| format!("no stack of it: {folded}"))
     });
 }

@@ -4,17 +4,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, process, test, tidy, workspace};
+use crate::{ebpf, fuzz, process, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
     ("deny", deny),
     ("test", || test::run(true)),
+    ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
 ];
 
@@ -36,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn format() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--check", "--manifest-path=fuzz/Cargo.toml"])?;
     if has_probes() { cargo(&["fmt", "--check", PROBES]) } else { Ok(()) }
 }
 

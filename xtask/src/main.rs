@@ -1,4 +1,4 @@
-//! The developer's verbs: `cargo xtask demo`, `test`, `ci`, `ebpf`, `tidy`.
+//! The developer's verbs: `cargo xtask demo`, `test`, `fuzz`, `ci`, `ebpf`, `tidy`.
 //!
 //! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
 //! and what it may install it installs only if it is missing. No verb knows how cronx works
@@ -8,6 +8,7 @@ mod apt;
 mod ci;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod process;
 mod test;
 mod tidy;
@@ -36,6 +37,14 @@ enum Verb {
         #[arg(long)]
         demand: bool,
     },
+    /// Throw mutated bytes at the readers of bytes that are not ours.
+    Fuzz {
+        /// The one to run; all, if not given.
+        target: Option<String>,
+        /// For how long, each.
+        #[arg(long, default_value_t = fuzz::SECONDS)]
+        seconds: u64,
+    },
     /// Everything that a change has to pass.
     Ci,
     /// Build the kernel programs into probes-ebpf/prebuilt.
@@ -58,6 +67,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
         Verb::Demo => demo::run(),
         Verb::Test { demand } => test::run(demand),
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),
         Verb::Ebpf { install: true, .. } => ebpf::install(),

@@ -116,3 +116,14 @@ fn any_flipped_byte_ends_in_an_answer() {
         }
     }
 }
+
+/// Found by the fuzzer: with each level the time grew by as much as there are members.
+#[test]
+fn a_circle_of_many_members_ends() {
+    let mut b = Builder::new();
+    let members: Vec<_> = (0..1000).map(|_| ("", 1, 0)).collect();
+    b.container(type_kind::STRUCT, "task", &members);
+    let bytes = b.bytes();
+    let found = Btf::parse(&bytes).unwrap().member_offset("task", "pid");
+    assert_eq!(found.unwrap_err().to_string(), "struct task has no member pid");
+}

@@ -15,6 +15,7 @@ fn sample() -> Capture {
         symbols: Symbols {
             kernel: BTreeMap::from([(0xffff_ffff_8100_0000, Frame::default())]),
             user: BTreeMap::from([(12, BTreeMap::from([(0x40_1000, Frame::default())]))]),
+            untrusted_files: 1,
         },
         trailer: Some(Trailer {
             stopped_ns: 9,

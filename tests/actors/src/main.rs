@@ -1,9 +1,12 @@
 //! Programs with a known behaviour, for the tests and the demo to record.
 //!
-//! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was given.
+//! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was given;
+//! `jit` runs code that it made itself.
 
 mod hog;
 mod inherit;
+#[cfg(target_arch = "x86_64")]
+mod jit;
 mod timers;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +26,9 @@ enum Role {
     Timers(timers::Timers),
     /// Writes down who it is and what it was given.
     Inherit(inherit::Inherit),
+    /// Burns a CPU in code that it made at run time, and names it in a perf map.
+    #[cfg(target_arch = "x86_64")]
+    Jit(jit::Jit),
 }
 
 fn main() {
@@ -30,6 +36,8 @@ fn main() {
         Role::Hog(hog) => hog.run(),
         Role::Timers(timers) => timers.run(),
         Role::Inherit(inherit) => inherit.run(),
+        #[cfg(target_arch = "x86_64")]
+        Role::Jit(jit) => jit.run(),
     }
 }
 
