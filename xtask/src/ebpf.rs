@@ -5,7 +5,7 @@
 //! a rebuilt object has the same programs and maps; with the MANIFEST's own toolchain it is the
 //! same byte for byte. That it loads is shown by the live tests.
 
-mod manifest;
+pub(crate) mod manifest;
 mod shape;
 
 use std::ffi::OsString;
