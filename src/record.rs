@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use cronx_collector::drain::{Closed, Sink, Window, drain};
+use cronx_collector::drain::{self, Closed, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{self, Held, Load};
 use cronx_collector::probes::{OBJECT_NAME, Probes, Settings};
@@ -50,6 +50,7 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let writer = CaptureWriter::new(output.file(CAPTURE)?, &header)?;
     let mut sink = Sink::new(writer, symbolizer);
     let cpu_before = own_cpu_ns();
+    drain::postpone_interrupts()?;
     let mut load = held.map(Held::release).transpose()?;
     let closed = watch(args, &mut probes, &mut sink, load.as_mut())?;
 

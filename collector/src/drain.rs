@@ -7,7 +7,7 @@ use std::time::Duration;
 use cronx_recording::{CaptureWriter, CpuRecords, LoadEnd};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +99,17 @@ impl<W: Write> Sink<W> {
     }
 }
 
+/// Makes interrupts wait until [`drain`] can take them. Call it before the load is released: one
+/// that came between would end us without a report.
+pub fn postpone_interrupts() -> Result<(), Error> {
+    interrupts().thread_block().map_err(Error::system("postponing signals"))
+}
+
+/// What a person or a supervisor ends a recording with.
+fn interrupts() -> SigSet {
+    SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM])
+}
+
 /// Empties the rings until the window closes.
 pub fn drain<W: Write>(
     probes: &mut Probes,
@@ -121,6 +132,7 @@ async fn run<W: Write>(
     let full = unsafe { AsyncFd::register(watch_rings(probes)?) }
         .map_err(Error::system("watching the rings"))?;
     let mut signals = Signals::new().map_err(Error::system("catching signals"))?;
+    interrupts().thread_unblock().map_err(Error::system("catching signals"))?;
     let deadline = Instant::now() + window.duration.unwrap_or(Duration::from_secs(1 << 30));
     let mut tick = interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

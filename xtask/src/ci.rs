@@ -4,19 +4,23 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, process, test, tidy, workspace};
+use crate::{ebpf, process, test, tidy, vm, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
     ("deny", deny),
     ("test", || test::run(true)),
     ("ebpf", kernel_programs),
+    ("vm", || vm::run(&KERNELS.map(str::to_owned))),
 ];
+
+/// The oldest and the newest that the committed object runs on; `cargo xtask vm` tries all.
+const KERNELS: [&str; 2] = ["6.1", "6.18"];
 
 /// The kernel programs' own workspace.
 const PROBES: &str = "--manifest-path=probes-ebpf/Cargo.toml";

@@ -79,7 +79,7 @@ pub(super) fn run(kernel: &Path, initramfs: &Path, console: &Path) -> Result<f64
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot", "-serial"]);
     qemu.arg(format!("file:{}", console.display()));
     qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-    qemu.args(["-append", "console=ttyS0 quiet loglevel=3 softlockup_panic=1 panic=-1"])
+    qemu.args(["-append", "console=ttyS0 quiet loglevel=3 softlockup_panic=1 sysctl.kernel.softlockup_all_cpu_backtrace=1 panic=-1"])
         .stdin(Stdio::null());
     eprintln!("+ {}", process::show(&qemu));
     let start = Instant::now();
