@@ -39,7 +39,7 @@ fn what_is_degraded_is_said() {
     if !can_run("what_is_degraded_is_said", &[]) {
         return;
     }
-    let recording = beside_a_hog();
+    let recording = Recording::make(&["--", actor().get_program().to_str().unwrap(), "--help"]);
     let output = &recording.output;
     let screen = [&output.stdout[..], &output.stderr].concat();
     let screen = String::from_utf8(screen).unwrap();

@@ -55,7 +55,7 @@ impl Outcome {
             return Err("the guest did not come to its end".to_owned());
         }
         if !self.missing.is_empty() {
-            return Err(format!("it cannot be recorded: {}", self.missing.join("; ")));
+            return Err(format!("no object fits yet: {}", self.missing.join("; ")));
         }
         match (self.passed, self.failed) {
             (0, 0) => Err("no test ran".to_owned()),
@@ -145,11 +145,11 @@ mod tests {
         assert_eq!(verdict("VM doctor {\"missing\":[]}\nVM DONE"), "no test ran");
         assert_eq!(
             verdict("VM doctor {\"missing\":[\"no object fits\"]}\nVM DONE"),
-            "it cannot be recorded: no object fits"
+            "no object fits yet: no object fits"
         );
         assert_eq!(
             verdict("VM doctor \nVM DONE"),
-            "it cannot be recorded: cronx doctor gave no answer"
+            "no object fits yet: cronx doctor gave no answer"
         );
     }
 }
