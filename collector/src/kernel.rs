@@ -200,6 +200,30 @@ mod tests {
         assert_eq!(names[&24].raw(), "virtio0-config");
     }
 
+    /// Of Debian's kernels: arguments of `sched_switch`, and offsets in the order of `TASK_MEMBERS`:
+    /// pid, tgid, start_time, comm, flags, on_cpu, group_leader, cpu. Read with pahole from their
+    /// whole BTF, of which `cargo xtask vm --btf` keeps what is here.
+    #[test]
+    fn real_kernels_resolve() {
+        #[track_caller]
+        fn check(btf: &[u8], arguments: usize, offsets: [u64; TASK_MEMBERS.len()]) {
+            let btf = Btf::parse(btf).unwrap();
+            assert_eq!(btf.tracepoint_arguments("sched_switch"), Ok(arguments));
+            let found = TASK_MEMBERS.map(|(_, paths)| first_member(&btf, paths).unwrap());
+            assert_eq!(found, offsets);
+        }
+        let offsets = [2232, 2236, 2536, 2736, 36, 44, 2296, 64];
+        check(include_bytes!("btf/kernels/5.10.btf"), 3, offsets);
+        let offsets = [2416, 2420, 2776, 2976, 44, 52, 2480, 20];
+        check(include_bytes!("btf/kernels/6.1.btf"), 4, offsets);
+        let offsets = [2432, 2436, 2776, 2976, 44, 52, 2496, 20];
+        check(include_bytes!("btf/kernels/6.12.btf"), 4, offsets);
+        let offsets = [2704, 2708, 3048, 3248, 44, 52, 2768, 20];
+        check(include_bytes!("btf/kernels/6.18.btf"), 4, offsets);
+        let offsets = [2872, 2876, 3216, 3408, 44, 52, 2936, 20];
+        check(include_bytes!("btf/kernels/7.3.btf"), 4, offsets);
+    }
+
     #[test]
     fn the_running_kernel_resolves() {
         let Ok(bytes) = fs::read(BTF_PATH) else { return };

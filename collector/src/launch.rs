@@ -211,7 +211,8 @@ mod tests {
     #[test]
     fn a_nul_in_an_argument_is_refused_by_name() {
         let argv = [OsString::from("a\0b")];
-        let error = hold(&argv, None).unwrap_err().to_string();
-        assert!(error.contains("NUL"), "{error}");
+        let error = hold(&argv, None).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("NUL"), "{cause}");
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn plausible() -> Report {
     Report {
         schema: SCHEMA.to_owned(),
         provenance: provenance(),
-        objective_ns: Some(5 * MS),
+        objective_ns: Some(2 * MS),
         waits: 43_120,
         waited_ns: 1_830 * MS,
         misses: Some(12),

@@ -30,7 +30,7 @@ fn at_80_columns() {
         80,
         &expect![[r#"
             Recorded ./load.sh --fast for 12.5 s
-            43,120 waits, 1.83 s in all; 12 longer than 5.00 ms
+            43,120 waits, 1.83 s in all; 12 longer than 2.00 ms
             Linux 6.12.48-cloud-amd64 x86_64, 4 CPUs
 
                      wake to run                                       placement   run queue
@@ -77,7 +77,7 @@ fn at_120_columns() {
         120,
         &expect![[r#"
             Recorded ./load.sh --fast for 12.5 s
-            43,120 waits, 1.83 s in all; 12 longer than 5.00 ms
+            43,120 waits, 1.83 s in all; 12 longer than 2.00 ms
             Linux 6.12.48-cloud-amd64 x86_64, 4 CPUs
 
                      wake to run                                                               placement   run queue

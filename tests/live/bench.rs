@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use cronx_recording::{Capture, Report};
@@ -15,7 +16,14 @@ const TRIES: usize = 3;
 
 /// The command under test.
 pub fn cronx() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cronx"))
+    Command::new(program())
+}
+
+/// The command's file: the one that was built beside this test, unless these tests run where
+/// nothing was built (`cargo xtask vm`).
+pub fn program() -> PathBuf {
+    let given = std::env::var_os("CRONX_BIN");
+    PathBuf::from(given.unwrap_or_else(|| env!("CARGO_BIN_EXE_cronx").into()))
 }
 
 /// `cronx record`, with the probes that CRONX_PROBES names, if it does: `cargo xtask test` runs the
@@ -31,7 +39,7 @@ pub fn record() -> Command {
 
 /// A program with a known behaviour.
 pub fn actor() -> Command {
-    Command::new(Path::new(env!("CARGO_BIN_EXE_cronx")).with_file_name("cronx-actor"))
+    Command::new(program().with_file_name("cronx-actor"))
 }
 
 /// Whether the test can run: the kernel takes probes, and the programs are there. If not, says why
@@ -41,27 +49,39 @@ pub fn can_run(test: &str, programs: &[&str]) -> bool {
     let demanded = std::env::var("CRONX_LIVE").is_ok_and(|value| value == "demand");
     assert!(!demanded, "{test} cannot run: {reason}");
     println!("skipped: {test}: {reason}");
-    if let Some(ledger) = std::env::var_os("CRONX_SKIPPED") {
-        let mut file = fs::File::options().create(true).append(true).open(ledger).unwrap();
-        writeln!(file, "{test}: {reason}").unwrap();
-    }
+    note("CRONX_SKIPPED", &format!("{test}: {reason}"));
     false
 }
 
+/// Leaves a line in the file that a variable names, if it names one.
+pub fn note(variable: &str, line: &str) {
+    let Some(ledger) = std::env::var_os(variable) else { return };
+    let mut file = fs::File::options().create(true).append(true).open(ledger).unwrap();
+    writeln!(file, "{line}").unwrap();
+}
+
 fn obstacle(programs: &[&str]) -> Option<String> {
-    let doctor = cronx().args(["doctor", "--json"]).output().unwrap();
-    if !doctor.status.success() {
-        let found: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
-        return Some(format!("no recording here: {}", found["missing"]));
-    }
-    if !actor().arg("--help").output().is_ok_and(|o| o.status.success()) {
-        return Some("cronx-actor is not built: cargo build -p cronx-actors".to_owned());
+    // The kernel does not change while the tests run, and to ask it is slow in a machine that is
+    // emulated.
+    static KERNEL: LazyLock<Option<String>> = LazyLock::new(obstacle_of_kernel);
+    if KERNEL.is_some() {
+        return KERNEL.clone();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found =
         |program: &&&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let missing = programs.iter().find(|program| !found(program))?;
     Some(format!("{missing} is not installed"))
+}
+
+fn obstacle_of_kernel() -> Option<String> {
+    let doctor = cronx().args(["doctor", "--json"]).output().unwrap();
+    if !doctor.status.success() {
+        let found: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        return Some(format!("no recording here: {}", found["missing"]));
+    }
+    let built = actor().arg("--help").output().is_ok_and(|o| o.status.success());
+    (!built).then(|| "cronx-actor is not built: cargo build -p cronx-actors".to_owned())
 }
 
 /// A recording that was made.
@@ -167,11 +187,11 @@ impl Drop for Neighbour {
     }
 }
 
-/// Waits for a condition, ten seconds at most.
+/// Waits for a condition, a minute at most: what is emulated is ten times as slow.
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
-        assert!(Instant::now() < deadline, "waited ten seconds until {what}");
+        assert!(Instant::now() < deadline, "waited a minute until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::bench::{Neighbour, actor, can_run, record, wait_until};
 
@@ -77,7 +77,7 @@ fn cronx_keeps_no_privilege_that_it_does_not_need() {
 /// The load ends when cronx does, however that comes about.
 #[test]
 fn a_killed_cronx_leaves_no_load_behind() {
-    if !can_run("a_killed_cronx_leaves_no_load_behind", &["sleep", "pgrep"]) {
+    if !can_run("a_killed_cronx_leaves_no_load_behind", &["sleep"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -85,16 +85,17 @@ fn a_killed_cronx_leaves_no_load_behind() {
     let mut command = record();
     command.arg("-o").arg(&out).args(["--", "sleep", "31.4159"]).stderr(Stdio::null());
     let mut recording = Neighbour::start(&mut command);
-    let children = |parent: u32| {
-        let found = Command::new("pgrep").args(["-P", &parent.to_string()]).output().unwrap();
-        String::from_utf8(found.stdout).unwrap().trim().to_owned()
-    };
     let parent = recording.0.id();
+    // It was forked while there was one thread, so it is the main thread's.
+    let child = || {
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        children.unwrap().trim().to_owned()
+    };
     wait_until("the load runs", || {
-        let child = children(parent);
-        fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim() == "sleep")
+        let comm = fs::read_to_string(format!("/proc/{}/comm", child()));
+        comm.is_ok_and(|comm| comm.trim() == "sleep")
     });
-    let child = children(parent);
+    let child = child();
     recording.0.kill().unwrap();
     recording.0.wait().unwrap();
     wait_until("the load is gone", || !fs::exists(format!("/proc/{child}")).unwrap());

@@ -4,20 +4,23 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::process::Command;
 
-use crate::bench::{Neighbour, Recording, actor, can_run, steady};
+use crate::bench::{Neighbour, Recording, actor, can_run, note, steady};
 
-/// Threads that sleep for random times, and a neighbour that spins on the same CPU.
+/// Threads that sleep and wake, and a neighbour that spins on the same CPU.
+fn beside_a_hog() -> Recording {
+    let mut hog = actor();
+    hog.args(["hog", "--cpu", "0", "--seconds", "120", "--name", "compactor"]);
+    let _hog = Neighbour::start(&mut hog);
+    Recording::of_crowd("timer")
+}
+
 #[test]
 fn the_neighbour_and_its_function_are_named() {
-    if !can_run("the_neighbour_and_its_function_are_named", &["stress-ng"]) {
+    if !can_run("the_neighbour_and_its_function_are_named", &[]) {
         return;
     }
     steady(|| {
-        let mut hog = actor();
-        hog.args(["hog", "--cpu", "0", "--seconds", "60", "--name", "compactor"]);
-        let _hog = Neighbour::start(&mut hog);
-        let load = ["stress-ng", "-q", "--nanosleep", "1", "--taskset", "0", "-t", "3"];
-        let recording = Recording::make(&[&["--"], &load[..]].concat());
+        let recording = beside_a_hog();
         let tail = recording.report.tail.as_ref().ok_or("too few waits for a tail")?;
         let first = tail.culprits.first().ok_or("nobody is blamed")?;
         if first.culprit.name.raw() != "compactor" {
@@ -54,4 +57,21 @@ fn a_program_of_another_user_is_not_read_for_its_functions() {
         let stack = folded.lines().any(|line| line.contains(";compactor;"));
         (stack && told).then_some(()).ok_or_else(|| format!("no stack of it: {folded}"))
     });
+}
+
+/// What this kernel lacks stands on the screen, a line each; `cargo xtask vm` lists it too.
+#[test]
+fn what_is_degraded_is_said() {
+    if !can_run("what_is_degraded_is_said", &[]) {
+        return;
+    }
+    let recording = Recording::make(&["--", actor().get_program().to_str().unwrap(), "--help"]);
+    let output = &recording.output;
+    let screen = [&output.stdout[..], &output.stderr].concat();
+    let screen = String::from_utf8(screen).unwrap();
+    let lines = screen.lines().filter(|line| line.contains("degraded: ")).count();
+    assert_eq!(lines, recording.report.health.degraded.len(), "{screen}");
+    for what in &recording.report.health.degraded {
+        note("CRONX_DEGRADED", what);
+    }
 }

@@ -30,7 +30,7 @@ fn no_privilege() {
     let temp = temp();
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = temp.path().join("cronx");
-    fs::copy(env!("CARGO_BIN_EXE_cronx"), &program).unwrap();
+    fs::copy(bench::program(), &program).unwrap();
     let out = temp.path().join("out");
     let mut command = Command::new(&program);
     command.args(["record", "-o"]).arg(&out).args(["--", "true"]).current_dir(temp.path());
@@ -88,8 +88,8 @@ fn no_type_information() {
     let out = temp.path().join("out");
     let script = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" record -o \"$1\" -- true";
     let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_cronx")])
-        .arg(&out)
+        .args(["-m", "sh", "-c", script])
+        .args([&bench::program(), &out])
         .output()
         .unwrap();
     check(&output, 125, "type information (/sys/kernel/btf/vmlinux): No such file or directory");

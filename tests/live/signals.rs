@@ -12,11 +12,11 @@ fn interrupt(pid: u32) {
     assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGINT) }, 0);
 }
 
-/// A recording of a load that says when it runs, and does `script` then.
-fn start(folder: &std::path::Path, script: &str) -> Neighbour {
+/// A recording of a load that does `first`, says that it runs, and does `then`.
+fn start(folder: &std::path::Path, first: &str, then: &str) -> Neighbour {
     let mut command = record();
     command.arg("-o").arg(folder.join("out")).args(["--", "sh", "-c"]);
-    command.arg(format!("touch {}; {script}", folder.join("runs").display()));
+    command.arg(format!("{first}; touch {}; {then}", folder.join("runs").display()));
     let recording = Neighbour::start(command.stdin(Stdio::null()).stderr(Stdio::null()));
     wait_until("the load runs", || folder.join("runs").exists());
     recording
@@ -28,7 +28,7 @@ fn the_first_ends_the_load_and_finishes_the_report() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut recording = start(folder.path(), "exec sleep 60");
+    let mut recording = start(folder.path(), "true", "exec sleep 60");
     interrupt(recording.0.id());
     assert_eq!(recording.0.wait().unwrap().code(), Some(128 + libc::SIGINT));
     let report = fs::File::open(folder.path().join("out/report.json")).unwrap();
@@ -43,8 +43,8 @@ fn the_second_ends_all() {
     }
     let folder = tempfile::tempdir().unwrap();
     let asked = folder.path().join("asked");
-    let script = format!("trap 'touch {}' INT; while :; do sleep 0.05; done", asked.display());
-    let mut recording = start(folder.path(), &script);
+    let trap = format!("trap 'touch {}' INT", asked.display());
+    let mut recording = start(folder.path(), &trap, "while :; do sleep 0.05; done");
     interrupt(recording.0.id());
     wait_until("the load was asked", || asked.exists());
     interrupt(recording.0.id());

@@ -53,6 +53,35 @@ pub(crate) fn knows(package: &str) -> bool {
     policy.is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
 }
 
+/// A place that this machine's apt fetches from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mirror {
+    pub(crate) site: String,
+    /// What the archive there calls itself.
+    pub(crate) label: String,
+}
+
+/// The places that this machine's apt fetches from.
+pub(crate) fn mirrors() -> Result<Vec<Mirror>> {
+    if process::find("apt-get").is_none() {
+        bail!("there is no apt-get here, and what is wanted are Debian's packages");
+    }
+    // An archive's name for itself stands in its list.
+    if !have_lists() && process::is_root() {
+        update()?;
+    }
+    let targets = ["indextargets", "--format", "$(SITE) $(LABEL)", "Created-By: Packages"];
+    Ok(parse_mirrors(&process::output(apt().args(targets))?))
+}
+
+fn parse_mirrors(targets: &str) -> Vec<Mirror> {
+    let mirror = |line: &str| {
+        let (site, label) = line.split_once(' ')?;
+        Some(Mirror { site: site.to_owned(), label: label.to_owned() })
+    };
+    targets.lines().filter_map(mirror).collect()
+}
+
 fn attempt(packages: &[&str]) -> Result<()> {
     process::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
 }
@@ -85,5 +114,14 @@ mod tests {
         ];
         assert_eq!(packages(&needs, |program| program == "perf"), ["rt-tests"]);
         assert!(packages(&needs, |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_mirror_is_a_site_and_what_it_calls_itself() {
+        let mirror = |site: &str, label: &str| Mirror { site: site.into(), label: label.into() };
+        assert_eq!(
+            parse_mirrors("a://b/c Debian\nd://e Debian Backports\n"),
+            [mirror("a://b/c", "Debian"), mirror("d://e", "Debian Backports")]
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask ebpf`: the kernel programs' object and its MANIFEST, built or proved.
+//! `cargo xtask ebpf`: the kernel programs' two objects and their MANIFEST, built or proved.
 //!
-//! The object is committed, so that nobody needs this verb to build cronx. The proof is in three
+//! The objects are committed, so that nobody needs this verb to build cronx. The proof is in three
 //! steps, each stronger: the sources have the hash that the MANIFEST names (no toolchain needed);
 //! a rebuilt object has the same programs and maps; with the MANIFEST's own toolchain it is the
 //! same byte for byte. That it loads is shown by the live tests.
 
-mod manifest;
+pub(crate) mod manifest;
 mod shape;
 
 use std::ffi::OsString;
@@ -21,20 +21,27 @@ use manifest::Manifest;
 
 const TARGET: &str = "bpfel-unknown-none";
 const PROGRAM: &str = "cronx-probes";
-const OBJECT: &str = "probes.bpf.o";
+/// Each object's file, and the features that make it.
+const OBJECTS: [(&str, &[&str]); 2] =
+    [("probes.bpf.o", &[]), ("legacy.bpf.o", &["--features=legacy"])];
 /// What the object depends on beside its sources; paths are remapped on top of it.
 const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
 
-/// Builds the object and writes it with its MANIFEST into `probes-ebpf/prebuilt`.
+/// The objects' bytes, in the order of [`OBJECTS`].
+type Objects = [Vec<u8>; 2];
+
+/// Builds the objects and writes them with their MANIFEST into `probes-ebpf/prebuilt`.
 pub(crate) fn build() -> Result<()> {
     let room = room()?;
     let tools = toolchain::find(None)?;
-    let object = compile(&room, &tools, &room.join("target"), &[])?;
+    let objects = compile_all(&room, &tools, &room.join("target"))?;
     let prebuilt = room.join("prebuilt");
     fs::create_dir_all(&prebuilt)?;
-    fs::write(prebuilt.join(OBJECT), &object)?;
-    fs::write(prebuilt.join("MANIFEST"), describe(&room, &tools, &object)?.to_string())?;
-    println!("wrote {} ({} bytes) and its MANIFEST", prebuilt.join(OBJECT).display(), object.len());
+    for ((name, _), object) in OBJECTS.iter().zip(&objects) {
+        fs::write(prebuilt.join(name), object)?;
+        println!("wrote {} ({} bytes)", prebuilt.join(name).display(), object.len());
+    }
+    fs::write(prebuilt.join("MANIFEST"), describe(&room, &tools, &objects)?.to_string())?;
     Ok(())
 }
 
@@ -57,7 +64,7 @@ pub(crate) fn check() -> Result<()> {
     fresh(&manifest, &room, &committed)?;
     let tools = toolchain::find(Some(&manifest.rustc))?;
     let scratch = tempfile::tempdir()?;
-    let rebuilt = compile(&room, &tools, scratch.path(), &[])?;
+    let rebuilt = compile_all(&room, &tools, scratch.path())?;
     same(&manifest, &describe(&room, &tools, &rebuilt)?, &committed, &rebuilt)
 }
 
@@ -74,55 +81,81 @@ fn room() -> Result<PathBuf> {
     Ok(room)
 }
 
-fn committed(room: &Path) -> Result<(Manifest, Vec<u8>)> {
+fn committed(room: &Path) -> Result<(Manifest, Objects)> {
     let read = |name: &str| {
         let path = room.join("prebuilt").join(name);
         fs::read(&path)
             .with_context(|| format!("cannot read {}: `cargo xtask ebpf` makes it", path.display()))
     };
     let manifest = Manifest::parse(&String::from_utf8_lossy(&read("MANIFEST")?))?;
-    Ok((manifest, read(OBJECT)?))
+    Ok((manifest, [read(OBJECTS[0].0)?, read(OBJECTS[1].0)?]))
 }
 
 /// What can be proved without any toolchain.
-fn fresh(manifest: &Manifest, room: &Path, committed: &[u8]) -> Result<()> {
+fn fresh(manifest: &Manifest, room: &Path, committed: &Objects) -> Result<()> {
     if manifest.sources != manifest::hash_of_sources(room)? || manifest.flags != FLAGS.join(" ") {
-        bail!("{OBJECT} is stale, its sources have changed: run `cargo xtask ebpf` and commit");
+        bail!(
+            "the objects are stale, their sources have changed: run `cargo xtask ebpf` and commit"
+        );
     }
-    if manifest.object != manifest::hash(committed) {
-        bail!("{OBJECT} is not the object of its MANIFEST: run `cargo xtask ebpf` and commit both");
+    for ((name, _), (hash, object)) in OBJECTS.iter().zip(manifest.objects.iter().zip(committed)) {
+        if *hash != manifest::hash(object) {
+            bail!("{name} is not the object of its MANIFEST: run `cargo xtask ebpf` and commit");
+        }
     }
     Ok(())
 }
 
 /// Byte for byte with the same toolchain; else the same programs, maps and globals.
-fn same(manifest: &Manifest, now: &Manifest, committed: &[u8], rebuilt: &[u8]) -> Result<()> {
-    if now.toolchain() == manifest.toolchain() {
-        if committed != rebuilt {
-            bail!("the toolchain is the MANIFEST's, and yet {OBJECT} was rebuilt different");
+fn same(manifest: &Manifest, now: &Manifest, committed: &Objects, rebuilt: &Objects) -> Result<()> {
+    let exact = now.toolchain() == manifest.toolchain();
+    if !exact {
+        println!(
+            "the toolchain is not the MANIFEST's, so programs and maps are compared, not bytes:"
+        );
+        println!("  here: {}\n  MANIFEST: {}", now.toolchain(), manifest.toolchain());
+    }
+    for ((name, _), (committed, rebuilt)) in OBJECTS.iter().zip(committed.iter().zip(rebuilt)) {
+        if exact {
+            same_bytes(name, committed, rebuilt)?;
+        } else {
+            same_shape(name, committed, rebuilt)?;
         }
-        println!("{OBJECT} is its sources', byte for byte");
-        return Ok(());
     }
-    println!("the toolchain is not the MANIFEST's, so programs and maps are compared, not bytes:");
-    println!("  here: {}\n  MANIFEST: {}", now.toolchain(), manifest.toolchain());
-    let differences = shape::differences(&shape::of(committed)?, &shape::of(rebuilt)?);
-    if !differences.is_empty() {
-        bail!("the rebuilt {OBJECT} differs: {}", differences.join("; "));
-    }
-    println!("{OBJECT} has the programs, maps and globals of its sources");
     Ok(())
 }
 
-fn describe(room: &Path, tools: &Toolchain, object: &[u8]) -> Result<Manifest> {
+fn same_bytes(name: &str, committed: &[u8], rebuilt: &[u8]) -> Result<()> {
+    if committed != rebuilt {
+        bail!("the toolchain is the MANIFEST's, and yet {name} was rebuilt different");
+    }
+    println!("{name} is its sources', byte for byte");
+    Ok(())
+}
+
+fn same_shape(name: &str, committed: &[u8], rebuilt: &[u8]) -> Result<()> {
+    let differences = shape::differences(&shape::of(committed)?, &shape::of(rebuilt)?);
+    if !differences.is_empty() {
+        bail!("the rebuilt {name} differs: {}", differences.join("; "));
+    }
+    println!("{name} has the programs, maps and globals of its sources");
+    Ok(())
+}
+
+fn describe(room: &Path, tools: &Toolchain, objects: &Objects) -> Result<Manifest> {
     Ok(Manifest {
         rustc: tools.rust.version.clone(),
         linker: tools.linker_version.clone(),
         strip: tools.strip_version.clone(),
         flags: FLAGS.join(" "),
         sources: manifest::hash_of_sources(room)?,
-        object: manifest::hash(object),
+        objects: objects.each_ref().map(|object| manifest::hash(object)),
     })
+}
+
+fn compile_all(room: &Path, tools: &Toolchain, target: &Path) -> Result<Objects> {
+    let object = |n: usize| compile(room, tools, target, OBJECTS[n].1);
+    Ok([object(0)?, object(1)?])
 }
 
 /// The stripped object: BTF stays, DWARF goes.

@@ -1,4 +1,4 @@
-//! The developer's verbs: `cargo xtask demo`, `test`, `fuzz`, `ci`, `ebpf`, `tidy`.
+//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `ci`, `ebpf`, `tidy`.
 //!
 //! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
 //! and what it may install it installs only if it is missing. No verb knows how cronx works
@@ -13,6 +13,7 @@ mod process;
 mod test;
 mod tidy;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -45,6 +46,14 @@ enum Verb {
         #[arg(long, default_value_t = fuzz::SECONDS)]
         seconds: u64,
     },
+    /// Run the live tests on other kernels, emulated.
+    Vm {
+        /// The kernels: 5.10, 6.1, 6.12, 6.18, newest; all, if none is named.
+        kernels: Vec<String>,
+        /// Boot nothing; write what the offsets' test needs of the kernels' types.
+        #[arg(long)]
+        btf: bool,
+    },
     /// Everything that a change has to pass.
     Ci,
     /// Build the kernel programs into probes-ebpf/prebuilt.
@@ -68,6 +77,8 @@ fn main() -> ExitCode {
         Verb::Demo => demo::run(),
         Verb::Test { demand } => test::run(demand),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Verb::Vm { kernels, btf: true } => vm::write_btf(&kernels),
+        Verb::Vm { kernels, .. } => vm::run(&kernels),
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),
         Verb::Ebpf { install: true, .. } => ebpf::install(),

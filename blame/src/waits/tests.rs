@@ -21,13 +21,13 @@ fn wait_after_wait() {
 }
 
 #[test]
-fn overlapping_waits_are_kept_and_counted() {
+fn overlapping_waits_are_not_counted_twice() {
     check(
         "100 cpu0 wait victim 60..70 hog 40
          200 cpu0 wait victim 90..95 hog 140",
         expect![[r#"
-            victim 110: placement=5 task:hog@0=5 unknown@0=40 task:hog@0=60
             victim 40: placement=10 task:hog@0=30
+            open_unknown 1
             overlapping_waits 1
         "#]],
     );
@@ -217,7 +217,7 @@ fn unseen_ends_are_never_a_length() {
         "100 cpu0 unseen victim 60..70
          120 cpu0 wait victim 90..90 hog 40",
         expect![[r#"
-            victim 30: task:hog@0=30
+            open_unknown 1
             close_unknown 1
             overlapping_waits 1
         "#]],
@@ -240,8 +240,7 @@ fn a_switch_in_inside_a_wait() {
         "80 cpu0 unopened victim
          100 cpu0 wait victim 60..70 hog 40",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
-            open_unknown 1
+            open_unknown 2
             overlapping_waits 1
         "#]],
     );

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use super::OBJECTS;
+
 /// Plain `key = value` lines, in this order; `#` starts a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Manifest {
@@ -20,8 +22,8 @@ pub(super) struct Manifest {
     pub(super) flags: String,
     /// SHA-256 over the sources' names and contents.
     pub(super) sources: String,
-    /// SHA-256 of the object.
-    pub(super) object: String,
+    /// SHA-256 of each object, in the order of [`super::OBJECTS`].
+    pub(super) objects: [String; 2],
 }
 
 impl Manifest {
@@ -39,7 +41,7 @@ impl Manifest {
             strip: value("llvm-strip")?,
             flags: value("flags")?,
             sources: value("sources.sha256")?,
-            object: value("probes.bpf.o.sha256")?,
+            objects: [value(&key(0))?, value(&key(1))?],
         })
     }
 
@@ -57,12 +59,18 @@ impl fmt::Display for Manifest {
         writeln!(f, "llvm-strip = {}", self.strip)?;
         writeln!(f, "flags = {}", self.flags)?;
         writeln!(f, "sources.sha256 = {}", self.sources)?;
-        writeln!(f, "probes.bpf.o.sha256 = {}", self.object)
+        let objects = self.objects.iter().enumerate();
+        objects.into_iter().try_for_each(|(n, hash)| writeln!(f, "{} = {hash}", key(n)))
     }
 }
 
+/// The key of an object's hash.
+fn key(object: usize) -> String {
+    format!("{}.sha256", OBJECTS[object].0)
+}
+
 /// SHA-256 in lower-case hexadecimal.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
@@ -122,7 +130,7 @@ mod tests {
             strip: "LLVM version 22.1.8".to_owned(),
             flags: "-Cdebuginfo=2 -Clink-arg=--btf".to_owned(),
             sources: hash(b"sources"),
-            object: hash(b"object"),
+            objects: [hash(b"probes"), hash(b"legacy")],
         }
     }
 
