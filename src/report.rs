@@ -18,6 +18,7 @@ pub fn run(args: &cli::Report) -> Result<ExitCode> {
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     if let Some(path) = &args.output {
         let mut output = Output::create(path, args.force)?;
+        output.demand_writable()?;
         output.replace(&REPORT)?;
         write_files(&report, &mut output)?;
         output.keep();

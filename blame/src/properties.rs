@@ -352,7 +352,8 @@ fn garbage_never_panics_and_always_sums() {
         let since_ns = random.below(100);
         let last_seq = [0, 9, u64::MAX][random.below(3) as usize];
         let end = CpuTrailer { since_ns, last_seq, lost: u64::MAX, ..CpuTrailer::default() };
-        capture.trailer = Some(Trailer { stopped_ns, cpus: vec![end.clone(), end], ..Trailer::default() });
+        capture.trailer =
+            Some(Trailer { stopped_ns, cpus: vec![end.clone(), end], ..Trailer::default() });
         all(&capture);
     });
 }

@@ -276,7 +276,9 @@ impl Probes {
         let mut cpus = self.last_states();
         if let Kind::Legacy = self.kind {
             let open = classic::open_waits(&mut self.object, at_ns)?;
-            open.into_iter().for_each(|record| self.append(record, &mut cpus));
+            for record in open {
+                self.append(record, &mut cpus);
+            }
         }
         Ok(cpus)
     }

@@ -49,8 +49,15 @@ fn the_loads_own_status_is_passed_on() {
     if !can_run("the_loads_own_status_is_passed_on", &["sh"]) {
         return;
     }
-    for (load, status) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143)]
-    {
+    for (load, status) in [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 126", 126),
+        ("exit 127", 127),
+        ("kill -34 $$", 162),
+        ("kill -9 $$", 137),
+        ("kill -15 $$", 143),
+    ] {
         let recording = Recording::make(&["--", "sh", "-c", load]);
         assert_eq!(recording.output.status.code(), Some(status), "{load}");
     }

@@ -12,6 +12,7 @@ mod inherited;
 #[cfg(target_arch = "x86_64")]
 mod jit;
 mod loads;
+mod loss;
 mod neighbour;
 mod planted;
 mod refusals;

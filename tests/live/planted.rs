@@ -131,7 +131,7 @@ fn attack(verb: &Verb) {
     verb.check(&trap, &link("to-nothing", "../canary/new"), no_folder);
     let through = link("through", "../canary").join("out");
     verb.check(&trap, &through, "cannot make the output folder");
-    verb.check_with(&trap, &trap.canary(""), &["--force"], "cannot replace");
+    verb.check_with(&trap, &trap.canary(""), &["--force"], "cannot write into");
     let strangers = trap.plant("strangers", STRANGER);
     verb.check(&trap, &strangers, "belongs to another user");
     assert_eq!(fs::read_dir(&strangers).unwrap().count(), 0);

@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cronx_recording::Report;
+
 use crate::bench::{self, Recording, can_run, cronx};
 
 /// Status, and one line on stderr that holds `says`.
@@ -15,6 +17,11 @@ fn check(output: &Output, status: i32, says: &str) {
     assert_eq!(output.status.code(), Some(status), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "one sentence: {stderr}");
     assert!(stderr.starts_with("cronx: ") && stderr.contains(says), "{stderr}");
+    let mut clauses: Vec<_> = stderr.trim().split(": ").collect();
+    let count = clauses.len();
+    clauses.sort_unstable();
+    clauses.dedup();
+    assert_eq!(clauses.len(), count, "it says a thing twice: {stderr}");
 }
 
 fn record(output: &Path, args: &[&str]) -> Output {
@@ -79,6 +86,18 @@ fn a_command_that_cannot_be_executed() {
     assert!(!out.exists(), "what was begun is taken away again");
 }
 
+/// Runs `cronx record` where the kernel's types were hidden by `hide`.
+fn without_types(hide: &str, out: &Path, flags: &[&str]) -> Output {
+    let script = format!("{hide} && exec \"$0\" record -o \"$@\" -- true");
+    Command::new("unshare")
+        .args(["-m", "sh", "-c", &script])
+        .args([&bench::program(), out])
+        .args(flags)
+        .output()
+        .unwrap()
+}
+
+/// The first object cannot do without; the second can, and says what there is less of.
 #[test]
 fn no_type_information() {
     if !can_run("no_type_information", &["unshare", "mount"]) {
@@ -86,14 +105,22 @@ fn no_type_information() {
     }
     let temp = temp();
     let out = temp.path().join("out");
-    let script = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" record -o \"$1\" -- true";
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script])
-        .args([&bench::program(), &out])
-        .output()
-        .unwrap();
-    check(&output, 125, "type information (/sys/kernel/btf/vmlinux): No such file or directory");
+    let garbage = temp.path().join("garbage");
+    fs::write(&garbage, "no types at all").unwrap();
+    let gone = "mount -t tmpfs none /sys/kernel/btf";
+    let foreign = format!("mount --bind {} /sys/kernel/btf/vmlinux", garbage.display());
+    let first = ["--probes", "tp_btf"];
+    let said = "type information (/sys/kernel/btf/vmlinux): ";
+    check(&without_types(gone, &out, &first), 125, &format!("{said}No such file or directory"));
+    let magic = format!("{said}it does not begin with the magic number");
+    check(&without_types(&foreign, &out, &first), 125, &magic);
     assert!(!out.exists());
+
+    let output = without_types(gone, &out, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = Report::read(fs::File::open(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report.health.object, "legacy");
+    assert!(report.health.degraded[0].starts_with("the legacy object runs, since"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use cronx_recording::{LoadEnd, Report};
+use cronx_recording::{Capture, LoadEnd, Report};
 
 use crate::bench::{Neighbour, can_run, record, wait_until};
 
@@ -49,5 +49,8 @@ fn the_second_ends_all() {
     wait_until("the load was asked", || asked.exists());
     interrupt(recording.0.id());
     assert_eq!(recording.0.wait().unwrap().code(), Some(130));
-    assert!(folder.path().join("out/capture.cronx").exists(), "what was recorded is kept");
+    let capture = fs::File::open(folder.path().join("out/capture.cronx")).unwrap();
+    let capture = Capture::read(capture).unwrap();
+    assert!(capture.torn.is_some());
+    assert!(capture.records.iter().any(|cpu| cpu.iter().count() > 0), "what was recorded is kept");
 }

@@ -14,35 +14,45 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests.
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
     Need { program: "cyclictest", package: "rt-tests" },
     Need { program: "stress-ng", package: "stress-ng" },
+    Need { program: "useradd", package: "passwd" },
 ];
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// What live tests are told: where to write down a skip, and whether one is a failure.
+/// What live tests are told: where to write down a skip, whether one is a failure, and which probes
+/// to use.
+#[derive(Clone)]
 struct Live {
     skipped: PathBuf,
     demanded: bool,
+    probes: &'static str,
 }
 
 /// Runs every test. With `demand`, or where CI=true, a skipped live test is a failure.
 pub(crate) fn run(demand: bool) -> Result<()> {
     prepare();
     let demanded = demand || env::var("CI").is_ok_and(|value| value == "true");
-    let live = Live { skipped: workspace::target()?.join("skipped-tests.txt"), demanded };
+    let live =
+        Live { skipped: workspace::target()?.join("skipped-tests.txt"), demanded, probes: "" };
     forget(&live.skipped)?;
     // The tests run the command and the actors, and build neither.
     cargo(&live, &["build", "--workspace", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--lib", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--doc"], &[])?;
     if workspace::has_integration_tests()? {
-        // One kernel, one at a time: a live test would see its neighbour's load.
-        cargo(&live, &["test", "--workspace", "--test", "*"], &["--test-threads=1"])?;
+        // One kernel, one at a time: a live test would see its neighbour's load. With each object in
+        // turn: the kernel here may take both, others take only one.
+        for probes in ["tp_btf", "legacy"] {
+            println!("\nlive tests with the probes {probes}");
+            let words = ["test", "--workspace", "--test", "*"];
+            cargo(&Live { probes, ..live.clone() }, &words, &["--test-threads=1"])?;
+        }
     }
     close(&live)
 }
@@ -50,6 +60,9 @@ pub(crate) fn run(demand: bool) -> Result<()> {
 fn cargo(live: &Live, words: &[&str], to_tests: &[&str]) -> Result<()> {
     let mut command = workspace::cargo();
     command.args(words).env("CRONX_SKIPPED", &live.skipped);
+    if !live.probes.is_empty() {
+        command.env("CRONX_PROBES", live.probes);
+    }
     if live.demanded {
         command.env("CRONX_LIVE", "demand");
     }

@@ -48,7 +48,7 @@ fn watch(ctx: *mut c_void) -> Option<()> {
     };
     if known.watched == 0 {
         // Watched last: from then on the hooks of other CPUs write the state.
-        if task::read::<u32>(task, &offsets::TASK_ON_CPU) != 0 {
+        if task::read::<u8>(task, &offsets::TASK_ON_CPU) != 0 {
             known.state = state::RUNNING;
         }
         known.watched = 1;

@@ -98,10 +98,10 @@ pub fn same(a: TaskKey, b: TaskKey) -> bool {
 }
 
 /// Whether the task is on a CPU. What the kernel says outranks our own RUNNING, which is stale
-/// after a switch-out that nobody saw.
+/// after a switch-out that nobody saw. An int in most kernels, a byte since 7.x; it is 0 or 1.
 #[inline(always)]
 pub fn runs(task: Task, _known: &TaskState) -> bool {
-    read::<u32>(task, &offsets::TASK_ON_CPU) != 0
+    read::<u8>(task, &offsets::TASK_ON_CPU) != 0
 }
 
 impl Task {
