@@ -16,6 +16,7 @@ if cronx doctor --json >/tmp/doctor; then
 else
     # The whole of the kernel's refusal: the doctor has only its last words.
     cronx record -o /tmp/refused -- true
+    cat cronx-verifier-*.log 2>/dev/null
 fi
 echo "VM doctor $(tr -d '\n' </tmp/doctor)"
 [ -f /tmp/skipped ] && sed 's/^/VM skipped /' /tmp/skipped
