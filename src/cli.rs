@@ -64,7 +64,7 @@ pub struct Record {
     #[command(flatten)]
     pub place: Place,
     /// The load: a command and its arguments.
-    #[arg(last = true, value_name = "COMMAND", required_unless_present = "pid")]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use cronx_collector::drain::Told;
+
 const PLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// A recording under way.
@@ -23,8 +25,20 @@ impl Progress {
         Self { started: now, told: now, quiet, terminal }
     }
 
-    /// Tells how far it is, if it is time.
-    pub fn tell(&mut self, records: u64) {
+    /// Tells it, if it is news.
+    pub fn tell(&mut self, told: Told) {
+        match told {
+            Told::Records(records) => self.count(records),
+            Told::Ending if self.quiet => {}
+            Told::Ending => {
+                self.end();
+                eprintln!("cronx: asked the load to end; once more to stop at once");
+            }
+        }
+    }
+
+    /// How far it is, if it is time.
+    fn count(&mut self, records: u64) {
         let every = if self.terminal { Duration::from_millis(250) } else { PLAIN_EVERY };
         if self.quiet || self.told.elapsed() < every {
             return;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cronx_collector::Error;
 use cronx_collector::drain::{Closed, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
@@ -34,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Records, reports, and ends as the load did.
 pub fn run(args: &Record) -> Result<ExitCode> {
+    if args.command.is_empty() && args.pid.is_empty() {
+        bail!("nothing to record: give a command after --, or processes with --pid");
+    }
     let user = privileges::invoking_user()?;
     privileges::demand()?;
     check_targets(&args.pid)?;
@@ -95,7 +98,8 @@ fn abort(
     sink.take(probes)?;
     sink.close()?;
     output.keep();
-    eprintln!("cronx: aborted; what was recorded so far is in {}", output.path().display());
+    let capture = output.path().join(CAPTURE);
+    eprintln!("cronx: aborted; `cronx report {}` shows what was recorded", capture.display());
     Ok(ExitCode::from(130))
 }
 
@@ -146,11 +150,15 @@ fn settings(args: &Record) -> Settings {
     }
 }
 
+/// The folder that was named; else one by the time, and a number where that second has one already.
 fn place(args: &Record) -> PathBuf {
-    args.place
-        .output
-        .clone()
-        .unwrap_or_else(|| jiff::Zoned::now().strftime("cronx-%Y%m%d-%H%M%S").to_string().into())
+    if let Some(named) = &args.place.output {
+        return named.clone();
+    }
+    let by_time = jiff::Zoned::now().strftime("cronx-%Y%m%d-%H%M%S").to_string();
+    let numbered = (2..).map(|n| format!("{by_time}-{n}"));
+    let mut names = std::iter::once(by_time.clone()).chain(numbered).map(PathBuf::from);
+    names.find(|name| name.symlink_metadata().is_err()).unwrap_or_default()
 }
 
 fn header(
@@ -204,7 +212,7 @@ fn watch(
         load,
         targets: &args.pid,
         duration: args.duration,
-        progress: &mut |records| progress.tell(records),
+        told: &mut |told| progress.tell(told),
     };
     let closed = drain(probes, sink, window);
     progress.end();

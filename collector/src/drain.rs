@@ -44,6 +44,15 @@ pub enum Closed {
     Aborted,
 }
 
+/// What a recording under way tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// So many records so far; about every 100 ms.
+    Records(u64),
+    /// An interrupt came, and the load was asked to end.
+    Ending,
+}
+
 /// What is recorded, and for how long.
 pub struct Window<'a> {
     /// The load, if it is ours.
@@ -52,8 +61,8 @@ pub struct Window<'a> {
     pub targets: &'a [u32],
     /// The longest it may take.
     pub duration: Option<Duration>,
-    /// Called about every 100 ms with the number of records so far.
-    pub progress: &'a mut dyn FnMut(u64),
+    /// Called with what a person may want to know.
+    pub told: &'a mut dyn FnMut(Told),
 }
 
 impl std::fmt::Debug for Window<'_> {
@@ -153,6 +162,7 @@ async fn run<W: Write>(
                 if load.is_none() {
                     return Ok(Closed::Interrupted);
                 }
+                (window.told)(Told::Ending);
             },
         }
         sink.take(probes)?;
@@ -160,7 +170,7 @@ async fn run<W: Write>(
             return Ok(closed);
         }
         if ticks.is_multiple_of(10) {
-            (window.progress)(sink.records);
+            (window.told)(Told::Records(sink.records));
         }
     }
 }

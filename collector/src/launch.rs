@@ -3,7 +3,7 @@
 //! Fork before any thread exists (before tokio). A load that is never released ends with its
 //! barrier; a released one gets SIGTERM if we die.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -68,6 +68,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
 
 /// In the child: wait, shed everything that is ours, execute. Comes back only if it cannot.
 fn become_load(args: &[CString], user: Option<&User>, parent: Pid, wait: &OwnedFd) -> Errno {
+    take_name(&args[0]);
     match unistd::read(wait, &mut [0]) {
         Ok(1) => {}
         // SAFETY: as in `hold`. The parent went without releasing us.
@@ -76,6 +77,15 @@ fn become_load(args: &[CString], user: Option<&User>, parent: Pid, wait: &OwnedF
     match shed(user, parent) {
         Ok(()) => unistd::execvp(&args[0], args).expect_err("it comes back only with an error"),
         Err(errno) => errno,
+    }
+}
+
+/// Until it executes, the load would be seen under our name.
+fn take_name(command: &CStr) {
+    let name = command.to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    if let Ok(name) = CString::new(name) {
+        // It cannot fail: the kernel takes what fits.
+        let _ = nix::sys::prctl::set_name(&name);
     }
 }
 

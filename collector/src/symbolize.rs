@@ -37,6 +37,8 @@ pub struct Symbolizer {
 enum Place {
     /// A file, and the offset in it.
     File(PathBuf, u64),
+    /// A file of another mount namespace: by its path we would read another one.
+    Elsewhere(PathBuf),
     /// Memory of the process's own: made at run time, if it is code at all.
     Memory,
     /// The process was gone before it could be asked, or has it from the kernel.
@@ -96,12 +98,16 @@ impl Symbolizer {
     /// Ties addresses to files while the process is there to ask.
     fn locate(&mut self, process: u32, addresses: &[u64]) {
         let options = NormalizeOpts { map_files: false, ..NormalizeOpts::default() };
+        let shared = trust::shares_our_mounts(process);
         let found =
             self.files.normalize_user_addrs_opts(Pid::from(process), addresses, &options).ok();
         for (n, &address) in addresses.iter().enumerate() {
             let place = found.as_ref().and_then(|found| {
                 let (offset, meta) = found.outputs.get(n)?;
-                Some(place(found.meta.get(*meta)?, *offset))
+                match place(found.meta.get(*meta)?, *offset) {
+                    Place::File(path, _) if !shared => Some(Place::Elsewhere(path)),
+                    place => Some(place),
+                }
             });
             self.user.insert((process, address), place.unwrap_or(Place::Unknown));
         }
@@ -125,6 +131,11 @@ impl Symbolizer {
             match place {
                 Place::File(path, offset) => {
                     by_file.entry(path).or_default().push(Site { process, address, offset });
+                }
+                Place::Elsewhere(path) => {
+                    let module = Some(Untrusted::from(path.to_string_lossy().into_owned()));
+                    let frames = symbols.user.entry(process).or_default();
+                    frames.insert(address, Frame { function: None, module });
                 }
                 Place::Memory => in_memory.entry(process).or_default().push(address),
                 Place::Unknown => {}

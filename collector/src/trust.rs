@@ -63,6 +63,13 @@ pub(crate) fn open_in_root_of(process: u32, path: &Path) -> io::Result<File> {
     Ok(openat2(root.as_fd(), inside, how)?.into())
 }
 
+/// Whether a path means the same file to the process as to us. If nobody can say, it does not.
+pub(crate) fn shares_our_mounts(process: u32) -> bool {
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let theirs = mounts(&process.to_string());
+    theirs.is_some() && theirs == mounts("self")
+}
+
 /// A process, as far as its files are concerned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Identity {

@@ -29,7 +29,7 @@ impl Renderer {
         fs::copy(actor().get_program(), tmp.join("actor")).unwrap();
         let script = "mount --bind \"$0\" /tmp && exec /tmp/actor jit --cpu 0 --seconds 60";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]).arg(tmp);
+        command.args(["-m", "-p", "-f", "sh", "-c", script]).arg(tmp);
         Self { _process: Neighbour::start(&mut command), map: tmp.join("perf-1.map") }.ready()
     }
 

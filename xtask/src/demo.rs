@@ -80,13 +80,17 @@ fn obstacles(doctor: &Value) -> Vec<String> {
 fn live(stage: &Stage) -> Result<()> {
     let cpu = last_cpu(&fs::read_to_string("/proc/self/status")?)?;
     let neighbour = Neighbour::start(&stage.actor, cpu)?;
+    give_to_caller(&stage.output)?;
     process::run(&mut record(stage, cpu))?;
     let report = left(&stage.output)?;
     let first = Culprit::first_of_tail(&report)?;
     let verdict = first.verdict(&neighbour.name, neighbour.child.id());
     println!("{verdict}");
     if !first.is(&neighbour.name, neighbour.child.id()) {
-        bail!("the demo did not find the neighbour that it started");
+        bail!(
+            "something else was busier on CPU {cpu} than the neighbour that the demo started; \
+             close it, and run the demo again"
+        );
     }
     Ok(())
 }
@@ -98,6 +102,15 @@ fn record(stage: &Stage, cpu: u32) -> Command {
     command.args(["--", "stress-ng", "-q", "--nanosleep", "1", "-t", "5"]);
     command.args(["--taskset", &cpu.to_string()]).env("PATH", process::search_path());
     command
+}
+
+/// Under sudo the recording is the caller's, and so must the folder be.
+fn give_to_caller(folder: &Path) -> Result<()> {
+    let id = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let (Some(uid), Some(gid)) = (id("SUDO_UID"), id("SUDO_GID")) else { return Ok(()) };
+    fs::create_dir_all(folder)?;
+    std::os::unix::fs::chown(folder, Some(uid), Some(gid))
+        .with_context(|| format!("cannot give {} to user {uid}", folder.display()))
 }
 
 /// Reads the report, once all that should lie beside it does.
@@ -122,6 +135,9 @@ fn committed(stage: &Stage, obstacles: &[String]) -> Result<()> {
     let mut report = Command::new(&stage.cronx);
     report.current_dir(workspace::root()).args(["report", COMMITTED, "--force", "-o"]);
     process::run(report.arg(&stage.output))?;
+    let capture = workspace::root().join(COMMITTED);
+    fs::copy(&capture, stage.output.join("capture.cronx"))
+        .with_context(|| format!("cannot copy {}", capture.display()))?;
     println!("\nnot recorded here: {reason}");
     println!("the files are in {}", stage.output.display());
     Ok(())

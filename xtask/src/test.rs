@@ -3,6 +3,7 @@
 //! Every cargo command here selects the whole workspace, so that each dependency is built once,
 //! with one set of features.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,16 +109,22 @@ fn close(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// The closing lines: every skip with its reason, and how many there were.
+/// The closing lines: every reason once, with the tests that it kept from running, and how many they
+/// were.
 fn summary(skipped: &str) -> String {
-    let reasons: Vec<_> = skipped.lines().filter(|line| !line.trim().is_empty()).collect();
-    let closing = match reasons.len() {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (test, reason) in skipped.lines().filter_map(|line| line.split_once(": ")) {
+        by_reason.entry(reason).or_default().push(test);
+    }
+    let closing = match by_reason.values().map(Vec::len).sum() {
         0 => "all tests passed, none was skipped".to_owned(),
         1 => "all other tests passed, 1 was skipped".to_owned(),
         count => format!("all other tests passed, {count} were skipped"),
     };
-    let lines = reasons.iter().map(|reason| format!("skipped: {reason}\n"));
-    lines.collect::<String>() + &closing
+    let told = by_reason.iter().map(|(reason, tests)| {
+        format!("skipped {}: {reason}\n  {}\n", tests.len(), tests.join(", "))
+    });
+    told.collect::<String>() + &closing
 }
 
 #[cfg(test)]
@@ -129,8 +136,8 @@ mod tests {
         assert_eq!(summary("\n"), "all tests passed, none was skipped");
         assert_eq!(
             summary("runqlat_agrees: no runqlat\nload_is_user: no useradd\n"),
-            "skipped: runqlat_agrees: no runqlat\nskipped: load_is_user: no useradd\n\
-             all other tests passed, 2 were skipped"
+            "skipped 1: no runqlat\n  runqlat_agrees\n\
+             skipped 1: no useradd\n  load_is_user\nall other tests passed, 2 were skipped"
         );
     }
 }

@@ -32,6 +32,9 @@ enum Role {
 }
 
 fn main() {
+    // An actor ends with whoever started it, however that came to its end.
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     match Cli::parse().role {
         Role::Hog(hog) => hog.run(),
         Role::Timers(timers) => timers.run(),
