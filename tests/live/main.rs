@@ -11,6 +11,7 @@ mod hostile;
 mod inherited;
 #[cfg(target_arch = "x86_64")]
 mod jit;
+mod killed;
 mod loads;
 mod loss;
 mod neighbour;

@@ -15,13 +15,14 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests.
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
     Need { program: "cyclictest", package: "rt-tests" },
     Need { program: "stress-ng", package: "stress-ng" },
     Need { program: "useradd", package: "passwd" },
+    Need { program: "bpftool", package: "bpftool" },
 ];
 
 const TRACEFS: &str = "/sys/kernel/tracing";
