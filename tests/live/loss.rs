@@ -41,6 +41,10 @@ fn waits_that_move_are_followed() {
     }
     let load = ["stress-ng", "-q", "--cpu", "3", "--affinity", "2", "-t", "3"];
     let recording = Recording::make(&[&["--"], &load[..]].concat());
+    let anomalies = &recording.report.health.anomalies;
+    for invented in ["overlapping_interrupts", "interrupt_across_switch"] {
+        assert!(anomalies.get(invented).is_none_or(|count| *count < 10), "{anomalies:?}");
+    }
     let of = |class: Class| {
         let blame = recording.report.blame.iter().find(|blame| blame.class == class);
         blame.map_or(0, |blame| blame.waited_ns)

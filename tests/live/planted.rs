@@ -86,9 +86,11 @@ const RECORD: Verb = Verb {
 
 const REPORT: Verb = Verb {
     refused: 2,
-    run: |_, output, flags| {
-        let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures/neighbour.cronx");
-        under_sudo().args(["report", capture, "-o"]).arg(output).args(flags).output().unwrap()
+    run: |trap, output, flags| {
+        let capture = trap.home("evidence.cronx");
+        fs::write(&capture, include_bytes!("../captures/neighbour.cronx")).unwrap();
+        let mut report = under_sudo();
+        report.arg("report").arg(capture).arg("-o").arg(output).args(flags).output().unwrap()
     },
 };
 

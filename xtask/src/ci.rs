@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, fuzz, process, test, tidy, vm, workspace};
+use crate::{ebpf, fuzz, process, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 7] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
@@ -17,11 +17,7 @@ const STEPS: [Step; 8] = [
     ("test", || test::run(true)),
     ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
-    ("vm", || vm::run(&KERNELS.map(str::to_owned))),
 ];
-
-/// The oldest, which takes the legacy object alone, and the newest; `cargo xtask vm` tries all.
-const KERNELS: [&str; 2] = ["5.10", "newest"];
 
 /// The kernel programs' own workspace.
 const PROBES: &str = "--manifest-path=probes-ebpf/Cargo.toml";
