@@ -1,7 +1,7 @@
 //! The folder that a recording leaves: made by us, or empty, or replaced on demand; never through a
 //! link, never with a name that an attacker could have planted.
 //!
-//! It is made after privileges are dropped, so every file is the invoking user's by birth.
+//! Under sudo it is made after privileges are dropped, so every file is the invoking user's by birth.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

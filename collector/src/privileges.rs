@@ -2,7 +2,8 @@
 //!
 //! Capabilities count, not uid 0. Loading and attaching needs CAP_BPF and CAP_PERFMON (or, alone,
 //! CAP_SYS_ADMIN). Once everything is attached only CAP_SYS_PTRACE is of use: a culprit may be
-//! anybody's process, and its functions are named from its `/proc/PID/maps`.
+//! anybody's process, and its functions are named from its `/proc/PID/maps`. The legacy object's table
+//! of threads is read at the end, for which some kernels want CAP_BPF.
 
 use std::ffi::CString;
 use std::fs;
