@@ -188,6 +188,7 @@ fn header(
         object: probes.object().name().to_owned(),
         hooks: probes.hooks().to_vec(),
         sample_hz: settings.sample_hz,
+        floor_ns: 0,
         irq_names: kernel::irq_names(),
         degraded,
     }
@@ -235,7 +236,7 @@ fn stop(
         Closed::TimeUp => Some(LoadEnd::Running),
         _ => None,
     };
-    Ok(Trailer { stopped_ns, cpus, recursion_misses, load, profiler_cpu_ns })
+    Ok(Trailer { stopped_ns, cpus, recursion_misses, load, profiler_cpu_ns, ..Trailer::default() })
 }
 
 fn finish(sink: Sink<BufWriter<File>>, trailer: &Trailer) -> Result<(), Error> {

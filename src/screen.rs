@@ -54,6 +54,14 @@ fn headline(report: &Report, width: usize) -> Vec<Line> {
     let what = match &of.target {
         Target::Command { argv } => joined(argv.iter().map(|arg| arg.terminal().to_string())),
         Target::Processes { pids } => format!("processes {}", joined(pids)),
+        Target::Threads { names } => {
+            format!(
+                "threads named {}",
+                joined(names.iter().map(|name| name.terminal().to_string()))
+            )
+        }
+        Target::Cgroup { path } => format!("cgroup {}", path.terminal()),
+        Target::All => "every thread".to_owned(),
     };
     let title =
         format!("Recorded {} for {}", line::fit(&what, width - 30), duration(of.duration_ns));

@@ -164,7 +164,7 @@ impl Scene {
         };
         let header = self.header(at_ns, on, kind::TASK);
         let (comm, process) = (text(comm), text(process));
-        self.push(on, &TaskRecord { header, task, comm, process, flags: 0, reserved: 0 });
+        self.push(on, &TaskRecord { header, task, comm, process, ..TaskRecord::default() });
     }
 
     fn header(&mut self, at_ns: u64, on: u32, kind: u8) -> Header {

@@ -143,7 +143,7 @@ fn queue_again(cpu: &Cpu, victim: TaskKey, known: &mut TaskState, now: u64) {
         cpu: cpu.number as u16,
         moves: 0,
         opening: opening::PREEMPTED,
-        reserved: 0,
+        flags: 0,
     };
     known.state = state::QUEUED;
 }

@@ -60,7 +60,7 @@ pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
         cpu: target.number as u16,
         moves: 0,
         opening,
-        reserved: 0,
+        flags: 0,
     };
     // It is used up: a later wake-up whose waking nobody saw must not take it for its own.
     known.waking_ns = 0;

@@ -19,7 +19,7 @@
 
 /// Version of everything in this crate. The object carries it as the global `ABI_VERSION`, the
 /// Capture in its header; either is refused when it differs.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Bytes of a task's name in the kernel, its NUL included (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
@@ -50,6 +50,8 @@ pub mod kind {
     pub const UNSEEN_CLOSE: u8 = 8;
     /// [`super::UnopenedRecord`]: a watched thread was switched in and no opening had been seen.
     pub const UNOPENED: u8 = 9;
+    /// [`super::RefillRecord`]: the period timer of a cgroup's quota expired.
+    pub const REFILL: u8 = 10;
 }
 
 /// Bits of [`Header::flags`].
@@ -67,6 +69,12 @@ pub mod opening {
     pub const FORK: u8 = 2;
     /// Opened by a switch-out while still runnable (preempted, or a yield: they look alike).
     pub const PREEMPTED: u8 = 3;
+}
+
+/// Bits of [`Wait::flags`].
+pub mod wait_flag {
+    /// When it opened, the victim's cgroup was out of quota: until a refill nobody could let it run.
+    pub const THROTTLED: u8 = 1;
 }
 
 /// What [`InterruptRecord::layer`] and the high byte of [`Waker::interrupt`] hold.
@@ -162,8 +170,8 @@ pub struct Wait {
     pub moves: u16,
     /// One of [`opening`].
     pub opening: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Bits of [`wait_flag`].
+    pub flags: u8,
 }
 
 /// [`kind::SLICE`].
@@ -238,11 +246,11 @@ pub struct SampleRecord {
     pub user: [u64; USER_FRAMES],
 }
 
-/// [`kind::TASK`].
+/// [`kind::TASK`]: told before the first evidence that needs it, and again when any of it changed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskRecord {
-    /// `at_ns` is the instant from which the name holds.
+    /// `at_ns` is the instant from which all of it holds.
     pub header: Header,
     /// Whose name.
     pub task: TaskKey,
@@ -250,11 +258,22 @@ pub struct TaskRecord {
     pub comm: [u8; COMM_LEN],
     /// The name of its process's first thread, likewise.
     pub process: [u8; COMM_LEN],
+    /// The cgroup that shares out its CPU time: the id of the cpu controller's, version 1 or 2 (the
+    /// inode of its folder). 0 if unknown.
+    pub cgroup: u64,
     /// Bits of [`task_flag`].
     pub flags: u32,
+    /// The kernel's effective priority (`task_struct.prio`): -1 deadline, 0 to 99 real time, 100 to
+    /// 139 the rest, nice 0 being 120. [`UNKNOWN_PRIORITY`] if the kernel does not show it.
+    pub priority: i32,
+    /// `SCHED_*` of include/uapi/linux/sched.h; 0 if unknown.
+    pub policy: u32,
     /// Always 0.
     pub reserved: u32,
 }
+
+/// [`TaskRecord::priority`] where the kernel does not show it.
+pub const UNKNOWN_PRIORITY: i32 = i32::MIN;
 
 /// [`kind::OPEN`] and [`kind::UNSEEN_CLOSE`].
 #[repr(C)]
@@ -274,6 +293,16 @@ pub struct UnopenedRecord {
     pub header: Header,
     /// Who was switched in.
     pub victim: TaskKey,
+}
+
+/// [`kind::REFILL`]: a cgroup has quota again, and who was throttled in it or below it may run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefillRecord {
+    /// `at_ns` is the expiry of the period timer, on the CPU that took it: any.
+    pub header: Header,
+    /// Whose quota, as [`TaskRecord::cgroup`].
+    pub cgroup: u64,
 }
 
 /// Where a watched task is, as far as its hooks told ([`TaskState::state`]); 0 if they told nothing.
@@ -306,8 +335,10 @@ pub struct TaskState {
     pub watched: u32,
     /// 1 once its present name was told.
     pub named: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The priority that was told with it.
+    pub priority: i32,
+    /// The address of the task group that was told with it.
+    pub group: u64,
 }
 
 /// The hooks whose events are counted, by their place in [`CpuState::hooks`].
@@ -412,6 +443,102 @@ pub struct CpuState {
     pub tail: [u64; 4],
 }
 
+/// Waits that were counted and have no record, in buckets of equal ratio: a histogram of each part
+/// of a wait. Only this CPU writes it; user space maps it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparedWaits {
+    /// Opening to switch-in.
+    pub wake_to_run: SparedHistogram,
+    /// Waking to being queued, of woken threads.
+    pub placement: SparedHistogram,
+    /// Queued to switch-in.
+    pub run_queue: SparedHistogram,
+}
+
+/// One histogram of [`SparedWaits`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparedHistogram {
+    /// How many, by [`bucket::of`].
+    pub counts: [u64; bucket::COUNT],
+    /// Their sum, nanoseconds.
+    pub sum_ns: u64,
+    /// The longest, nanoseconds.
+    pub max_ns: u64,
+}
+
+/// Log-linear buckets: 64 to each octave, so that none is wider than 1/64 of its values.
+pub mod bucket {
+    /// Buckets of an octave, and the values that have a bucket each of their own.
+    const OF_OCTAVE: u64 = 1 << OCTAVE_BITS;
+    const OCTAVE_BITS: u32 = 6;
+
+    /// How many there are: enough for 68 seconds in nanoseconds. What is longer is in the last.
+    pub const COUNT: usize = 2048;
+
+    /// The bucket of a value. Without the instruction that finds the highest bit, which BPF has not.
+    #[inline(always)]
+    pub const fn of(value: u64) -> usize {
+        let shift = highest_bit(value | OF_OCTAVE) - OCTAVE_BITS;
+        if shift as usize >= COUNT / OF_OCTAVE as usize - 1 {
+            return COUNT - 1;
+        }
+        // The value keeps its highest 7 bits, the first of which counts one octave more.
+        ((shift as u64 * OF_OCTAVE) + (value >> shift)) as usize
+    }
+
+    /// The least value of a bucket, and the least of the next.
+    pub const fn bounds(bucket: usize) -> (u64, u64) {
+        let (bucket, linear) = (bucket as u64, 2 * OF_OCTAVE);
+        if bucket < linear {
+            return (bucket, bucket + 1);
+        }
+        let shift = bucket / OF_OCTAVE - 1;
+        let start = (bucket - shift * OF_OCTAVE) << shift;
+        (start, start + (1 << shift))
+    }
+
+    #[inline(always)]
+    const fn highest_bit(mut value: u64) -> u32 {
+        let mut at = 0;
+        let mut step = 32;
+        while step > 0 {
+            if value >> step != 0 {
+                value >>= step;
+                at += step;
+            }
+            step /= 2;
+        }
+        at
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn every_value_lies_within_the_bounds_of_its_bucket() {
+            let around = (0..36).flat_map(|bit| (0..200).map(move |n| (1_u64 << bit) + n * 7));
+            for value in around {
+                let (from, to) = bounds(of(value));
+                assert!((from..to).contains(&value), "{value} is not in {from}..{to}");
+                assert!((to - from) * OF_OCTAVE <= from.max(OF_OCTAVE), "{from}..{to} is wide");
+            }
+        }
+
+        #[test]
+        fn buckets_follow_one_another_and_the_last_takes_the_rest() {
+            for bucket in 1..COUNT {
+                assert_eq!(bounds(bucket - 1).1, bounds(bucket).0);
+                assert_eq!(of(bounds(bucket).0), bucket);
+            }
+            assert_eq!(of(u64::MAX), COUNT - 1);
+            assert_eq!(of(bounds(COUNT - 1).1), COUNT - 1);
+        }
+    }
+}
+
 /// A type that is its bytes.
 ///
 /// # Safety
@@ -451,10 +578,13 @@ records! {
     MoveRecord: 48,
     InterruptRecord: 40,
     SampleRecord: 1072,
-    TaskRecord: 80,
+    TaskRecord: 96,
     OpenWaitRecord: 88,
     UnopenedRecord: 40,
-    TaskState: 120,
+    RefillRecord: 32,
+    TaskState: 128,
     HookCount: 24,
     CpuState: 448,
+    SparedHistogram: 16_400,
+    SparedWaits: 49_200,
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Frame, LoadEnd, Target, Untrusted};
 
 fn sample() -> Capture {
     let mut records = CpuRecords { cpu: 1, bytes: Vec::new() };
