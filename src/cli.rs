@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cronx_collector::probes::Object;
+use cronx_collector::targets::ThreadName;
 
 /// Why did the P99 miss?
 #[derive(Debug, Parser)]
@@ -40,9 +41,9 @@ pub enum Verb {
     128+N if signal N ended it; 125 if cronx failed; 126 if the command cannot be executed; \
     127 if it does not exist.")]
 pub struct Record {
-    /// Processes to record, with the descendants they make from now on.
-    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "command")]
-    pub pid: Vec<u32>,
+    /// Whom to record.
+    #[command(flatten)]
+    pub whom: Whom,
     /// Close the window after this time (such as 500ms, 30s, 5m); a load still running is ended.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -54,6 +55,10 @@ pub struct Record {
     #[arg(long, value_name = "KIB", default_value_t = 8192,
           value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
     pub ring: u32,
+    /// Count waits shorter than this, and record none of them; 0 records every wait
+    /// [default: 0; with --all the objective, or 1ms]
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
+    pub floor: Option<Duration>,
     /// The probes to use, and no others [default: the best that the kernel takes]
     #[arg(long, value_name = "OBJECT", value_parser = object)]
     pub probes: Option<Object>,
@@ -63,9 +68,29 @@ pub struct Record {
     /// Where to put it.
     #[command(flatten)]
     pub place: Place,
-    /// The load: a command and its arguments.
+    /// The load: a command and its arguments. Where somebody else is to be recorded, it only says
+    /// for how long.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// Whom to record: the load, if nobody else is named.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Whom {
+    /// Processes, with the descendants they make from now on.
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub pid: Vec<u32>,
+    /// Threads of this name, whenever they have it; may be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = ThreadName::new)]
+    pub comm: Vec<ThreadName>,
+    /// Threads in this cgroup or below it, whenever they are there: a folder of the cgroup file
+    /// system, or a path from its root.
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Every thread of the machine.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `cronx report`.
@@ -136,6 +161,11 @@ fn object(name: &str) -> Result<Object, String> {
 
 /// No load test takes longer.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+/// The same, or nothing at all.
+fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
+}
 
 /// Parses `500us`, `2ms`, `1.5s`, `5m`; a unit is demanded.
 fn duration(text: &str) -> Result<Duration, String> {

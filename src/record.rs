@@ -1,27 +1,29 @@
 //! `cronx record`: the stages in order, each a call that takes plain data and gives plain data.
 
+mod load;
+mod whom;
+
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use cronx_collector::Error;
-use cronx_collector::drain::{Closed, Sink, Window, drain};
+use cronx_collector::clock::now_ns;
+use cronx_collector::drain::{Closed, Drained, Sink, Window, drain};
 use cronx_collector::kernel::{self, Kernel};
-use cronx_collector::launch::{self, Held, Load};
+use cronx_collector::launch::{Held, Load};
 use cronx_collector::privileges::{self, User};
 use cronx_collector::probes::{Probes, Settings};
 use cronx_collector::signals::Blocked;
+use cronx_collector::stats::Keeper;
 use cronx_collector::symbolize::Symbolizer;
-use cronx_recording::{
-    Capture, CaptureHeader, CaptureWriter, LoadEnd, Report, Target, Trailer, Untrusted,
-};
+use cronx_collector::targets::Targets;
+use cronx_recording::{Capture, CaptureHeader, CaptureWriter, LoadEnd, Report, Trailer, Untrusted};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
-use nix::time::{ClockId, clock_gettime};
 
 use crate::cli::Record;
 use crate::output::{CAPTURE, Output, REPORT};
@@ -29,22 +31,21 @@ use crate::progress::Progress;
 use crate::report::{options, write_files};
 use crate::{screen, terminal};
 
-/// How long a load that was asked to end may take before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+/// Shorter waits of a whole machine are only counted, if nothing else is said.
+const FLOOR: Duration = Duration::from_millis(1);
 
 /// Records, reports, and ends as the load did.
 pub fn run(args: &Record) -> Result<ExitCode> {
-    if args.command.is_empty() && args.pid.is_empty() {
-        bail!("nothing to record: give a command after --, or processes with --pid");
-    }
+    whom::demand(args)?;
     let user = privileges::invoking_user()?;
     privileges::demand()?;
-    check_targets(&args.pid)?;
-    let held = hold(args, user.as_ref())?;
-    let settings = settings(args);
+    let others = whom::others(&args.whom)?;
+    let mut keeper = Keeper::hold()?;
+    let held = load::hold(&args.command, user.as_ref())?;
+    let settings = settings(args, whom::targets(others, held.as_ref()));
     let kernel = Kernel::read()?;
     let mut probes = Probes::attach(&kernel, &settings).map_err(with_log)?;
-    probes.settle(&targets(args, held.as_ref())).map_err(with_log)?;
+    probes.settle().map_err(with_log)?;
     let symbolizer = Symbolizer::new();
     let urgent = privileges::raise_priority();
     let blocked = Blocked::now()?;
@@ -53,23 +54,26 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let header = header(args, &kernel, &probes, &settings, urgent);
     let cpu_before = own_cpu_ns();
     let mut load = held.map(Held::release).transpose()?;
+    keeper.iter_mut().for_each(Keeper::start);
     output.replace(&[&REPORT[..], &[CAPTURE]].concat())?;
     let writer = CaptureWriter::new(output.file(CAPTURE)?, &header)?;
     let mut sink = Sink::new(writer, symbolizer);
-    let closed = watch(args, &mut probes, &mut sink, load.as_mut())?;
-    if closed == Closed::Aborted {
+    let drained = watch(args, &mut probes, &mut sink, &settings.targets, load.as_mut())?;
+    if drained.closed == Closed::Aborted {
         return abort(&mut probes, sink, &mut output);
     }
-    let trailer = stop(&mut probes, &mut sink, closed, cpu_before)?;
+    let closed = drained.closed;
+    let end = load::ended(closed, load.as_ref());
+    let trailer = stop(&mut probes, &mut sink, drained, end, cpu_before)?;
     output.keep();
     drop(blocked);
-    finish(sink, &trailer)?;
-    let ended = end(load, closed)?;
+    sink.finish(trailer)?;
+    let ended = load::end(load, closed)?;
     let capture = Capture::read(BufReader::new(output.open(CAPTURE)?))?;
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     write_files(&report, &mut output)?;
     show(args, &report, &output)?;
-    Ok(ExitCode::from(status(ended, closed)))
+    Ok(ExitCode::from(load::status(ended, closed)))
 }
 
 /// Drops them and makes the output folder, in the order in which the folder is the load's user's: by
@@ -96,7 +100,7 @@ fn abort(
     output: &mut Output,
 ) -> Result<ExitCode> {
     sink.take(probes)?;
-    sink.close()?;
+    sink.tear()?;
     output.keep();
     let capture = output.path().join(CAPTURE);
     eprintln!("cronx: aborted; `cronx report {}` shows what was recorded", capture.display());
@@ -114,40 +118,20 @@ pub fn status_of(error: &anyhow::Error) -> Option<u8> {
     }
 }
 
-fn hold(args: &Record, user: Option<&User>) -> Result<Option<Held>, Error> {
-    if args.command.is_empty() {
-        return Ok(None);
-    }
-    launch::hold(&args.command, user).map(Some)
-}
-
-fn check_targets(pids: &[u32]) -> Result<(), Error> {
-    for &pid in pids {
-        match process_of(pid) {
-            Some(process) if process == pid => {}
-            Some(process) => return Err(Error::Thread { tid: pid, process }),
-            None => return Err(Error::NoSuchProcess { pid }),
-        }
-    }
-    Ok(())
-}
-
-/// The process that a thread is of, by `/proc`.
-fn process_of(tid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
-}
-
-fn targets(args: &Record, held: Option<&Held>) -> Vec<u32> {
-    held.map_or_else(|| args.pid.clone(), |held| vec![held.pid()])
-}
-
-fn settings(args: &Record) -> Settings {
+fn settings(args: &Record, targets: Targets) -> Settings {
+    let floor = args.floor.unwrap_or_else(|| default_floor(args));
     Settings {
+        floor_ns: floor.as_nanos() as u64,
+        targets,
         ring_bytes: (args.ring << 10).next_power_of_two(),
         sample_hz: args.sample_hz,
         object: args.probes,
     }
+}
+
+/// Every wait of a load is worth a record; of a whole machine only those that somebody minds.
+fn default_floor(args: &Record) -> Duration {
+    if args.whom.all { args.analysis.objective.unwrap_or(FLOOR) } else { Duration::ZERO }
 }
 
 /// The folder that was named; else one by the time, and a number where that second has one already.
@@ -183,95 +167,53 @@ fn header(
         started_ns: now_ns(),
         started_unix_ns: since_epoch.as_nanos() as u64,
         offsets: probes.offsets().clone(),
-        target: target(args),
+        target: whom::target(args),
         profiler_tgid: std::process::id(),
         object: probes.object().name().to_owned(),
         hooks: probes.hooks().to_vec(),
         sample_hz: settings.sample_hz,
-        floor_ns: 0,
+        floor_ns: settings.floor_ns,
         irq_names: kernel::irq_names(),
         degraded,
     }
-}
-
-fn target(args: &Record) -> Target {
-    if args.command.is_empty() {
-        return Target::Processes { pids: args.pid.clone() };
-    }
-    let argv = args.command.iter().map(|arg| Untrusted::from(arg.to_string_lossy().into_owned()));
-    Target::Command { argv: argv.collect() }
 }
 
 fn watch(
     args: &Record,
     probes: &mut Probes,
     sink: &mut Sink<BufWriter<File>>,
+    targets: &Targets,
     load: Option<&mut Load>,
-) -> Result<Closed, Error> {
+) -> Result<Drained, Error> {
     let mut progress = Progress::start(args.place.quiet);
-    let window = Window {
-        load,
-        targets: &args.pid,
-        duration: args.duration,
-        told: &mut |told| progress.tell(told),
-    };
-    let closed = drain(probes, sink, window);
+    let told = &mut |told| progress.tell(told);
+    let drained = drain(probes, sink, Window { load, targets, duration: args.duration, told });
     progress.end();
-    closed
+    drained
 }
 
 fn stop(
     probes: &mut Probes,
     sink: &mut Sink<BufWriter<File>>,
-    closed: Closed,
+    drained: Drained,
+    load: Option<LoadEnd>,
     cpu_before: u64,
 ) -> Result<Trailer, Error> {
     let stopped_ns = now_ns();
     let profiler_cpu_ns = own_cpu_ns() - cpu_before;
-    let recursion_misses = probes.recursion_misses();
-    let cpus = probes.stop(stopped_ns)?;
+    let (recursion_misses, programs) = (probes.recursion_misses(), probes.runs());
+    let cpus = probes.stop()?;
     sink.take(probes)?;
-    let load = match closed {
-        Closed::LoadEnded(end) => Some(end),
-        Closed::TimeUp => Some(LoadEnd::Running),
-        _ => None,
-    };
-    Ok(Trailer { stopped_ns, cpus, recursion_misses, load, profiler_cpu_ns, ..Trailer::default() })
-}
-
-fn finish(sink: Sink<BufWriter<File>>, trailer: &Trailer) -> Result<(), Error> {
-    let (writer, symbolizer) = sink.close()?;
-    writer.finish(&symbolizer.finish(), trailer)?;
-    Ok(())
-}
-
-/// Ends a load that outlived its window: asked first, killed after a while.
-fn end(load: Option<Load>, closed: Closed) -> Result<Option<LoadEnd>, Error> {
-    let Some(mut load) = load else { return Ok(None) };
-    if closed != Closed::TimeUp {
-        return load.wait().map(Some);
-    }
-    if !load.signal(Signal::SIGTERM) {
-        return Ok(Some(LoadEnd::Running));
-    }
-    let asked = std::time::Instant::now();
-    while load.try_wait()?.is_none() {
-        if asked.elapsed() > GRACE {
-            load.signal(Signal::SIGKILL);
-            return load.wait().map(Some);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    load.wait().map(Some)
-}
-
-/// The load's own status; 0 if there was none of ours, or if it ended because its time was up.
-fn status(ended: Option<LoadEnd>, closed: Closed) -> u8 {
-    match ended {
-        Some(LoadEnd::Exited(status)) => status as u8,
-        Some(LoadEnd::Signaled(signal)) if closed != Closed::TimeUp => 128 + signal as u8,
-        _ => 0,
-    }
+    Ok(Trailer {
+        stopped_ns,
+        cpus,
+        recursion_misses,
+        load,
+        profiler_cpu_ns,
+        programs,
+        steal: drained.steal,
+        ..Trailer::default()
+    })
 }
 
 fn show(args: &Record, report: &Report, output: &Output) -> Result<()> {
@@ -301,11 +243,6 @@ fn with_log(error: Error) -> anyhow::Error {
         Err(_) => "the verifier's log could not be written here".to_owned(),
     };
     anyhow::Error::new(error).context(said)
-}
-
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has this clock");
-    now.num_nanoseconds() as u64
 }
 
 fn own_cpu_ns() -> u64 {

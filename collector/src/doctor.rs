@@ -142,7 +142,7 @@ fn said(error: &crate::Error) -> String {
 fn settled(kernel: &Kernel) -> Result<Probes, crate::Error> {
     let settings = Settings { ring_bytes: 64 << 10, ..Settings::default() };
     let mut probes = Probes::attach(kernel, &settings)?;
-    probes.settle(&[])?;
+    probes.settle()?;
     Ok(probes)
 }
 

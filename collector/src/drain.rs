@@ -4,18 +4,20 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use cronx_recording::{CaptureWriter, CpuRecords, LoadEnd};
-use nix::errno::Errno;
+use cronx_recording::{CaptureWriter, CpuRecords, LoadEnd, Stolen, Trailer};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::Error;
+use crate::cgroups::Names;
 use crate::launch::Load;
 use crate::probes::Probes;
+use crate::seat::Seat;
 use crate::signals::{Asked, Signals};
+use crate::steal;
 use crate::symbolize::Symbolizer;
+use crate::targets::Targets;
 
 /// How often the rings are emptied. They are sized for far more; see `WAKE_BYTES` for floods.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -25,6 +27,9 @@ const NO_END: Duration = Duration::from_hours(365 * 24);
 
 /// What was gathered is written at least so often, so that a kill loses no more.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// Targets that join and leave are looked for once in so many periods.
+const FOLLOW_EVERY: u64 = 5;
 
 /// Records of one CPU that are gathered before they become a block of the Capture.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -44,6 +49,15 @@ pub enum Closed {
     Aborted,
 }
 
+/// What came of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drained {
+    /// Why it closed.
+    pub closed: Closed,
+    /// When the hypervisor had a CPU meanwhile.
+    pub steal: Vec<Stolen>,
+}
+
 /// What a recording under way tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
@@ -57,8 +71,8 @@ pub enum Told {
 pub struct Window<'a> {
     /// The load, if it is ours.
     pub load: Option<&'a mut Load>,
-    /// The processes, if they are not.
-    pub targets: &'a [u32],
+    /// With whose end it closes, if there is no load.
+    pub targets: &'a Targets,
     /// The longest it may take.
     pub duration: Option<Duration>,
     /// Called with what a person may want to know.
@@ -79,22 +93,35 @@ pub struct Sink<W> {
     gathered: Vec<CpuRecords>,
     flushed: std::time::Instant,
     records: u64,
+    seat: Seat,
+    cgroups: Names,
 }
 
 impl<W: Write> Sink<W> {
     /// A sink into a Capture whose header is written.
     pub fn new(writer: CaptureWriter<W>, symbolizer: Symbolizer) -> Self {
-        let flushed = std::time::Instant::now();
-        Self { writer, symbolizer, gathered: Vec::new(), flushed, records: 0 }
+        Self {
+            writer,
+            symbolizer,
+            gathered: Vec::new(),
+            flushed: std::time::Instant::now(),
+            records: 0,
+            seat: Seat::take(),
+            cgroups: Names::read(),
+        }
     }
 
     /// Takes what the rings hold now.
     pub fn take(&mut self, probes: &mut Probes) -> Result<(), Error> {
         probes.drain_once(|cpu, record| {
             self.records += 1;
+            self.seat.count(cpu);
             self.symbolizer.see(record);
+            self.cgroups.see(record);
             CpuRecords::of(&mut self.gathered, cpu).push(record);
         });
+        self.seat.choose();
+        self.cgroups.look();
         if self.flushed.elapsed() < FLUSH_EVERY {
             return self.flush(BLOCK_BYTES);
         }
@@ -113,11 +140,18 @@ impl<W: Write> Sink<W> {
         Ok(())
     }
 
-    /// Writes what is left, and gives back what ends a Capture: the writer and the names to find.
-    pub fn close(mut self) -> Result<(CaptureWriter<W>, Symbolizer), Error> {
+    /// Writes what is left, and what of the trailer only the records could tell.
+    pub fn finish(mut self, mut trailer: Trailer) -> Result<(), Error> {
         self.flush(0)?;
-        self.writer.flush()?;
-        Ok((self.writer, self.symbolizer))
+        trailer.cgroups = self.cgroups.finish();
+        self.writer.finish(&self.symbolizer.finish(), &trailer)?;
+        Ok(())
+    }
+
+    /// Writes what is left, and no end: the file will read as torn.
+    pub fn tear(mut self) -> Result<(), Error> {
+        self.flush(0)?;
+        Ok(self.writer.flush()?)
     }
 }
 
@@ -126,7 +160,7 @@ pub fn drain<W: Write>(
     probes: &mut Probes,
     sink: &mut Sink<W>,
     window: Window<'_>,
-) -> Result<Closed, Error> {
+) -> Result<Drained, Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -137,7 +171,18 @@ pub fn drain<W: Write>(
 async fn run<W: Write>(
     probes: &mut Probes,
     sink: &mut Sink<W>,
+    window: Window<'_>,
+) -> Result<Drained, Error> {
+    let mut steal = steal::Watch::start();
+    let closed = until_closed(probes, sink, window, &mut steal).await?;
+    Ok(Drained { closed, steal: steal.finish() })
+}
+
+async fn until_closed<W: Write>(
+    probes: &mut Probes,
+    sink: &mut Sink<W>,
     mut window: Window<'_>,
+    steal: &mut steal::Watch,
 ) -> Result<Closed, Error> {
     // SAFETY: the set owns its descriptor and gives it to nobody.
     let full = unsafe { AsyncFd::register(watch_rings(probes)?) }
@@ -166,6 +211,10 @@ async fn run<W: Write>(
             },
         }
         sink.take(probes)?;
+        steal.look();
+        if ticks.is_multiple_of(FOLLOW_EVERY) {
+            probes.follow()?;
+        }
         if let Some(closed) = ended(&mut window)? {
             return Ok(closed);
         }
@@ -179,9 +228,7 @@ fn ended(window: &mut Window<'_>) -> Result<Option<Closed>, Error> {
     if let Some(load) = window.load.as_deref_mut() {
         return Ok(load.try_wait()?.map(Closed::LoadEnded));
     }
-    let gone =
-        |pid: &u32| nix::sys::signal::kill(Pid::from_raw(*pid as i32), None) == Err(Errno::ESRCH);
-    Ok(window.targets.iter().all(gone).then_some(Closed::TargetsGone))
+    Ok(window.targets.are_gone().then_some(Closed::TargetsGone))
 }
 
 /// Rings are ready to read only when the kernel side forces it: past half full.

@@ -1,5 +1,7 @@
 use std::io;
 
+use cronx_recording::Untrusted;
+
 /// Why a recording cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,12 @@ pub enum Error {
     NoSuchProcess {
         /// Its number.
         pid: u32,
+    },
+    /// A cgroup to be recorded does not exist.
+    #[error("there is no cgroup '{}', neither as a folder nor from the root of a hierarchy", given.terminal())]
+    NoSuchCgroup {
+        /// What was given.
+        given: Untrusted,
     },
     /// What was named is a thread, and whole processes are recorded.
     #[error("{tid} is a thread of process {process}; to record it, name the process")]

@@ -16,20 +16,41 @@ pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// Arguments of `sched_switch`: preempt, prev, next, prev's state. The order moved once (5.18-rc).
 const SWITCH_ARGUMENTS: usize = 4;
 
-/// Offsets in `task_struct` that the probes read, by the name of the global that takes them, and
-/// the member's path; where kernels differ, the first that exists.
-const TASK_MEMBERS: [(&str, &[&str]); 8] = [
-    ("TASK_PID", &["pid"]),
-    ("TASK_TGID", &["tgid"]),
-    ("TASK_START_TIME", &["start_time"]),
-    ("TASK_COMM", &["comm"]),
-    ("TASK_FLAGS", &["flags"]),
-    ("TASK_ON_CPU", &["on_cpu"]),
-    ("TASK_GROUP_LEADER", &["group_leader"]),
-    ("TASK_CPU", &["thread_info.cpu", "cpu"]),
+/// A member of a kernel's struct: the global that takes its offset, the struct, and the member's
+/// path; where kernels differ, the first that exists.
+type Member = (&'static str, &'static str, &'static [&'static str]);
+
+/// What every kernel has that the first object runs on.
+const MEMBERS: [Member; 11] = [
+    ("TASK_PID", "task_struct", &["pid"]),
+    ("TASK_TGID", "task_struct", &["tgid"]),
+    ("TASK_START_TIME", "task_struct", &["start_time"]),
+    ("TASK_COMM", "task_struct", &["comm"]),
+    ("TASK_FLAGS", "task_struct", &["flags"]),
+    ("TASK_ON_CPU", "task_struct", &["on_cpu"]),
+    ("TASK_ON_RQ", "task_struct", &["on_rq"]),
+    ("TASK_GROUP_LEADER", "task_struct", &["group_leader"]),
+    ("TASK_CPU", "task_struct", &["thread_info.cpu", "cpu"]),
+    ("TASK_PRIO", "task_struct", &["prio"]),
+    ("TASK_POLICY", "task_struct", &["policy"]),
 ];
 
-/// Offsets by the name of the probes' global.
+/// What depends on how the kernel was built, and on its age: of cgroups and their quotas.
+const OPTIONAL_MEMBERS: [Member; 10] = [
+    ("TASK_SCHED_DELAYED", "task_struct", &["se.sched_delayed"]),
+    ("TASK_GROUP", "task_struct", &["sched_task_group"]),
+    ("GROUP_CGROUP", "task_group", &["css.cgroup"]),
+    ("CGROUP_NODE", "cgroup", &["kn"]),
+    ("NODE_ID", "kernfs_node", &["id"]),
+    ("TASK_THROTTLED", "task_struct", &["throttled"]),
+    ("TASK_CFS_RQ", "task_struct", &["se.cfs_rq"]),
+    ("CFS_RQ_THROTTLE_COUNT", "cfs_rq", &["throttle_count"]),
+    ("TIMER_FUNCTION", "hrtimer", &["function"]),
+    ("GROUP_PERIOD_TIMER", "task_group", &["cfs_bandwidth.period_timer"]),
+];
+
+/// Offsets by the name of the probes' global. What this kernel has not is not among them: the
+/// globals say so by themselves.
 pub type Offsets = BTreeMap<String, u64>;
 
 /// Resolves every offset the probes need, or says which one is missing.
@@ -42,18 +63,16 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
             ),
         });
     }
-    TASK_MEMBERS
-        .iter()
-        .map(|(global, paths)| Ok(((*global).to_owned(), first_member(btf, paths)?)))
-        .collect()
+    let optional = OPTIONAL_MEMBERS.iter().filter_map(|member| offset(btf, member).ok()).map(Ok);
+    MEMBERS.iter().map(|member| offset(btf, member)).chain(optional).collect()
 }
 
-fn first_member(btf: &Btf<'_>, paths: &[&str]) -> Result<u64, BtfError> {
-    let mut found = btf.member_offset("task_struct", paths[0]);
+fn offset(btf: &Btf<'_>, (global, of, paths): &Member) -> Result<(String, u64), BtfError> {
+    let mut found = btf.member_offset(of, paths[0]);
     for path in &paths[1..] {
-        found = found.or_else(|_| btf.member_offset("task_struct", path));
+        found = found.or_else(|_| btf.member_offset(of, path));
     }
-    found
+    Ok(((*global).to_owned(), found?))
 }
 
 /// The running kernel.
@@ -91,24 +110,34 @@ pub fn struct_offsets() -> Result<Offsets, Error> {
     read().map_err(|reason| Error::Btf { path: BTF_PATH.to_owned(), reason })
 }
 
+/// The address of a function of the kernel's; `None` if there is none, or if addresses are hidden.
+pub(crate) fn symbol(name: &str) -> Option<u64> {
+    let symbols = fs::read_to_string("/proc/kallsyms").ok()?;
+    let line = symbols.lines().find(|line| line.split(' ').nth(2) == Some(name))?;
+    u64::from_str_radix(line.split(' ').next()?, 16).ok().filter(|&address| address != 0)
+}
+
 /// Where tracefs is mounted, the newer place first.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Fields of classic tracepoints that the probes read: the name of the global that takes the
 /// offset, the tracepoint, the field.
-const TRACEPOINT_FIELDS: [(&str, &str, &str); 15] = [
+const TRACEPOINT_FIELDS: [(&str, &str, &str); 18] = [
     ("WAKING_PID", "sched/sched_waking", "pid"),
     ("WAKEUP_PID", "sched/sched_wakeup", "pid"),
     ("WAKEUP_TARGET_CPU", "sched/sched_wakeup", "target_cpu"),
     ("MIGRATE_PID", "sched/sched_migrate_task", "pid"),
     ("MIGRATE_DEST_CPU", "sched/sched_migrate_task", "dest_cpu"),
     ("SWITCH_PREV_PID", "sched/sched_switch", "prev_pid"),
+    ("SWITCH_PREV_PRIO", "sched/sched_switch", "prev_prio"),
     ("SWITCH_PREV_STATE", "sched/sched_switch", "prev_state"),
     ("SWITCH_NEXT_PID", "sched/sched_switch", "next_pid"),
     ("SWITCH_NEXT_COMM", "sched/sched_switch", "next_comm"),
+    ("SWITCH_NEXT_PRIO", "sched/sched_switch", "next_prio"),
     ("NEWTASK_PID", "task/task_newtask", "pid"),
     ("NEWTASK_FLAGS", "task/task_newtask", "clone_flags"),
     ("RENAME_PID", "task/task_rename", "pid"),
+    ("RENAME_NEWCOMM", "task/task_rename", "newcomm"),
     ("IRQ_NUMBER", "irq/irq_handler_entry", "irq"),
     ("SOFTIRQ_NUMBER", "irq/softirq_entry", "vec"),
     ("VECTOR_NUMBER", "irq_vectors/local_timer_entry", "vector"),
@@ -200,35 +229,69 @@ mod tests {
         assert_eq!(names[&24].raw(), "virtio0-config");
     }
 
-    /// Of Debian's kernels: arguments of `sched_switch`, and offsets in the order of `TASK_MEMBERS`:
-    /// pid, tgid, start_time, comm, flags, on_cpu, group_leader, cpu. Read with pahole from their
-    /// whole BTF, of which `cargo xtask vm --btf` keeps what is here.
+    /// Of Debian's kernels: arguments of `sched_switch`, and offsets in the order of `MEMBERS` and
+    /// `OPTIONAL_MEMBERS`. Read with pahole from their whole BTF, of which `cargo xtask vm --btf`
+    /// keeps what is here.
     #[test]
     fn real_kernels_resolve() {
+        const NONE: Option<u64> = None;
         #[track_caller]
-        fn check(btf: &[u8], arguments: usize, offsets: [u64; TASK_MEMBERS.len()]) {
+        fn check(btf: &[u8], arguments: usize, needed: [u64; 11], optional: [Option<u64>; 10]) {
             let btf = Btf::parse(btf).unwrap();
             assert_eq!(btf.tracepoint_arguments("sched_switch"), Ok(arguments));
-            let found = TASK_MEMBERS.map(|(_, paths)| first_member(&btf, paths).unwrap());
-            assert_eq!(found, offsets);
+            let found = |member: Member| offset(&btf, &member).ok().map(|(_, offset)| offset);
+            assert_eq!(MEMBERS.map(found), needed.map(Some));
+            assert_eq!(OPTIONAL_MEMBERS.map(found), optional);
         }
-        let offsets = [2232, 2236, 2536, 2736, 36, 44, 2296, 64];
-        check(include_bytes!("btf/kernels/5.10.btf"), 3, offsets);
-        let offsets = [2416, 2420, 2776, 2976, 44, 52, 2480, 20];
-        check(include_bytes!("btf/kernels/6.1.btf"), 4, offsets);
-        let offsets = [2432, 2436, 2776, 2976, 44, 52, 2496, 20];
-        check(include_bytes!("btf/kernels/6.12.btf"), 4, offsets);
-        let offsets = [2704, 2708, 3048, 3248, 44, 52, 2768, 20];
-        check(include_bytes!("btf/kernels/6.18.btf"), 4, offsets);
-        let offsets = [2872, 2876, 3216, 3408, 44, 52, 2936, 20];
-        check(include_bytes!("btf/kernels/7.3.btf"), 4, offsets);
+        let at = Some;
+        check(
+            include_bytes!("btf/kernels/5.10.btf"),
+            3,
+            [2232, 2236, 2536, 2736, 36, 44, 96, 2296, 64, 100, 868],
+            [NONE, at(624), at(0), at(248), at(104), NONE, at(464), at(388), at(40), at(392)],
+        );
+        check(
+            include_bytes!("btf/kernels/6.1.btf"),
+            4,
+            [2416, 2420, 2776, 2976, 44, 52, 104, 2480, 20, 108, 972],
+            [NONE, at(664), at(0), at(248), at(104), NONE, at(248), at(396), at(40), at(408)],
+        );
+        check(
+            include_bytes!("btf/kernels/6.12.btf"),
+            4,
+            [2432, 2436, 2776, 2976, 44, 52, 104, 2496, 20, 108, 972],
+            [at(209), at(688), at(0), at(256), at(96), NONE, at(288), at(420), at(40), at(408)],
+        );
+        check(
+            include_bytes!("btf/kernels/6.18.btf"),
+            4,
+            [2704, 2708, 3048, 3248, 44, 52, 104, 2768, 20, 108, 1228],
+            [at(209), at(888), at(0), at(256), at(96), at(928), at(288), at(420), at(40), at(440)],
+        );
+        check(
+            include_bytes!("btf/kernels/7.3.btf"),
+            4,
+            [2872, 2876, 3216, 3408, 44, 52, 53, 2936, 20, 104, 1420],
+            [
+                at(233),
+                at(1056),
+                at(0),
+                at(296),
+                at(96),
+                at(1096),
+                at(320),
+                at(428),
+                at(72),
+                at(528),
+            ],
+        );
     }
 
     #[test]
     fn the_running_kernel_resolves() {
         let Ok(bytes) = fs::read(BTF_PATH) else { return };
         let offsets = resolve(&Btf::parse(&bytes).unwrap()).unwrap();
-        assert_eq!(offsets.len(), TASK_MEMBERS.len());
+        assert!(offsets.len() >= MEMBERS.len());
         // pid and tgid are neighbours in every kernel there is.
         assert_eq!(offsets["TASK_TGID"], offsets["TASK_PID"] + 4);
     }

@@ -13,6 +13,8 @@
 //! What it does not do: analyse, print, choose an output. It writes a Capture into what it is given.
 
 pub mod btf;
+mod cgroups;
+pub mod clock;
 pub mod doctor;
 pub mod drain;
 mod error;
@@ -23,10 +25,15 @@ pub mod perf_map;
 pub mod privileges;
 pub mod probes;
 mod rings;
+mod seat;
 pub mod signals;
+pub mod stats;
+mod steal;
 pub mod symbolize;
+pub mod targets;
 pub mod tracepoint_format;
 mod trust;
 
+pub use cgroups::Folder;
 pub use cronx_abi::ABI_VERSION;
 pub use error::Error;

@@ -8,18 +8,21 @@ mod check;
 mod classic;
 mod object;
 
-use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, AsRawFd};
 
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::{Program, ProgramError};
-use cronx_abi::{OpenWaitRecord, Record};
-use cronx_recording::{CpuRecords, CpuTrailer};
+use cronx_abi::{CpuState, OpenWaitRecord, Record, SparedWaits};
+use cronx_recording::{CpuRecords, CpuTrailer, Runs, Spared};
 
 use crate::Error;
+use crate::clock::now_ns;
 use crate::kernel::{self, Kernel, Offsets};
-use crate::rings::{self, CpuStates, Ring, deepest};
+use crate::rings::{self, PerCpu, Ring, deepest};
+use crate::stats;
+use crate::targets::{Targets, Thread};
 use object::{map, refused_program};
 
 /// What the programs were built with.
@@ -64,11 +67,21 @@ pub struct Settings {
     pub sample_hz: u32,
     /// This object and no other; `None` for the best that the kernel takes.
     pub object: Option<Object>,
+    /// Whose waits.
+    pub targets: Targets,
+    /// Waits shorter than this are counted and not recorded, nanoseconds; 0 for none.
+    pub floor_ns: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, sample_hz: 199, object: None }
+        Self {
+            ring_bytes: 8 << 20,
+            sample_hz: 199,
+            object: None,
+            targets: Targets::Processes(Vec::new()),
+            floor_ns: 0,
+        }
     }
 }
 
@@ -81,7 +94,12 @@ enum Kind {
 pub struct Probes {
     object: Ebpf,
     kind: Kind,
-    states: CpuStates,
+    targets: Targets,
+    /// Who of them was marked.
+    marked: BTreeSet<Thread>,
+    states: PerCpu<CpuState>,
+    /// Where short waits are counted; `None` if every wait is recorded.
+    spared: Option<PerCpu<SparedWaits>>,
     pub(crate) rings: Vec<Ring>,
     /// Records that are not in a ring, or not any more; they are evidence like any other.
     early: Vec<CpuRecords>,
@@ -148,15 +166,17 @@ impl Probes {
         kernel: &Kernel,
         settings: &Settings,
     ) -> Result<Self, Error> {
-        let states = match map(&mut object, "CPUS")? {
-            Map::Array(data) => CpuStates::map(data.fd().as_fd(), kernel.possible_cpus)?,
-            _ => unreachable!("the object of this very build calls it an array"),
-        };
+        let states = mapped(&mut object, "CPUS", kernel)?;
+        let spared = (settings.floor_ns > 0).then(|| mapped(&mut object, "SPARED", kernel));
+        let spared = spared.transpose()?;
         let outer = map(&mut object, "RINGS")?;
         let rings = rings::make(outer, &kernel.online_cpus, settings.ring_bytes)?;
         Ok(Self {
             kind,
+            targets: settings.targets.clone(),
+            marked: BTreeSet::new(),
             states,
+            spared,
             rings,
             early: Vec::new(),
             cpus: kernel.online_cpus.clone(),
@@ -188,6 +208,7 @@ impl Probes {
         for hook in needed {
             self.hook(hook).map_err(|error| refused_program(hook, &error))?;
         }
+        self.hook_wanted();
         if settings.sample_hz > 0 {
             match object::sample(&mut self.object, &self.cpus, settings.sample_hz) {
                 Ok(()) => self.hooks.push("cpu-clock".to_owned()),
@@ -195,6 +216,15 @@ impl Probes {
             }
         }
         Ok(())
+    }
+
+    fn hook_wanted(&mut self) {
+        let Kind::TpBtf(kind) = &self.kind else { return };
+        for hook in kind.wanted() {
+            if let Err(error) = self.hook(hook) {
+                self.degraded.push(format!("{hook} is not observed: {}", deepest(&error)));
+            }
+        }
     }
 
     fn hook(&mut self, name: &str) -> Result<(), ProgramError> {
@@ -206,12 +236,17 @@ impl Probes {
         Ok(())
     }
 
-    /// Marks the target processes, lets every CPU switch once so that its occupant is known, and
-    /// checks that the probes see what we know to be true.
-    pub fn settle(&mut self, targets: &[u32]) -> Result<(), Error> {
-        match &mut self.kind {
-            Kind::TpBtf(kind) => kind.watch(&mut self.object, targets)?,
-            Kind::Legacy => classic::watch(&mut self.object, targets)?,
+    /// Marks the targets, lets every CPU switch once so that its occupant is known, and checks that
+    /// the probes see what we know to be true.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        if let Targets::Named(names) = &self.targets {
+            object::name(&mut self.object, names)?;
+        }
+        // Who was born while the first look passed him by is caught by the second.
+        self.mark_present(true)?;
+        self.mark_present(true)?;
+        if let Kind::TpBtf(kind) = &mut self.kind {
+            kind.prepare(&mut self.object)?;
         }
         self.visit_every_cpu()?;
         match self.kind {
@@ -219,6 +254,26 @@ impl Probes {
             // Names come with the events; there is no offset of ours to check.
             Kind::Legacy => Ok(()),
         }
+    }
+
+    /// Marks who has joined the targets since, and no more who has left them.
+    pub(crate) fn follow(&mut self) -> Result<(), Error> {
+        if self.targets.changes() { self.mark_present(false) } else { Ok(()) }
+    }
+
+    /// `always` even if nobody joined or left.
+    fn mark_present(&mut self, always: bool) -> Result<(), Error> {
+        let present = self.targets.threads()?;
+        let joined: Vec<_> = present.difference(&self.marked).copied().collect();
+        let left: Vec<_> = self.marked.difference(&present).copied().collect();
+        if always || !joined.is_empty() || !left.is_empty() {
+            match &self.kind {
+                Kind::TpBtf(kind) => kind.mark(&mut self.object, &joined, &left)?,
+                Kind::Legacy => classic::mark(&mut self.object, &joined, &left)?,
+            }
+        }
+        self.marked = present;
+        Ok(())
     }
 
     /// Takes every record that is there. `take` gets the CPU and the record's bytes.
@@ -247,7 +302,7 @@ impl Probes {
 
     /// Whether the maps will be asked at the end, which some kernels want CAP_BPF for.
     pub fn asks_maps(&self) -> bool {
-        self.object() == Object::Legacy
+        self.object() == Object::Legacy || self.targets.changes()
     }
 
     /// The offsets that the programs were given, by the name of their global.
@@ -266,16 +321,15 @@ impl Probes {
     }
 
     /// Has the waits told that are still open, takes the programs off their hooks, and gives every
-    /// CPU's last state. What is left in the rings is still to be drained. `at_ns` is the end of the
-    /// window.
-    pub fn stop(&mut self, at_ns: u64) -> Result<Vec<CpuTrailer>, Error> {
+    /// CPU's last state. What is left in the rings is still to be drained.
+    pub fn stop(&mut self) -> Result<Vec<CpuTrailer>, Error> {
         if let Kind::TpBtf(kind) = &mut self.kind {
             kind.tell_open_waits()?;
         }
         self.unhook();
         let mut cpus = self.last_states();
         if let Kind::Legacy = self.kind {
-            let open = classic::open_waits(&mut self.object, at_ns)?;
+            let open = classic::open_waits(&mut self.object, now_ns())?;
             for record in open {
                 self.append(record, &mut cpus);
             }
@@ -288,7 +342,14 @@ impl Probes {
     fn last_states(&self) -> Vec<CpuTrailer> {
         let states =
             self.states.all().filter(|(cpu, state)| state.seq > 0 || self.cpus.contains(cpu));
-        states.map(|(cpu, state)| CpuTrailer::from_state(cpu, &state)).collect()
+        let trailer = |(cpu, state): (u32, CpuState)| {
+            let spared = self.spared.as_ref().and_then(|spared| spared.read(cpu));
+            CpuTrailer {
+                spared: spared.as_ref().map(Spared::from_abi).unwrap_or_default(),
+                ..CpuTrailer::from_state(cpu, &state)
+            }
+        };
+        states.map(trailer).collect()
     }
 
     fn unhook(&mut self) {
@@ -317,6 +378,35 @@ impl Probes {
     /// Runs that the kernel skipped because the program was running already on that CPU, by hook;
     /// only hooks that have any. Ask before [`Probes::stop`].
     pub fn recursion_misses(&self) -> BTreeMap<String, u64> {
-        btf::recursion_misses(&self.object)
+        let misses = self.infos().map(|(name, info)| (name, info.recursion_misses));
+        misses.filter(|(_, misses)| *misses > 0).collect()
+    }
+
+    /// What the programs' runs took while the kernel kept statistics, by program; only those that
+    /// ran meanwhile. Ask before [`Probes::stop`].
+    pub fn runs(&self) -> BTreeMap<String, Runs> {
+        let runs = self
+            .infos()
+            .map(|(name, info)| (name, Runs { timed: info.run_cnt, time_ns: info.run_time_ns }));
+        runs.filter(|(_, runs)| runs.timed > 0).collect()
+    }
+
+    fn infos(&self) -> impl Iterator<Item = (String, aya_obj::generated::bpf_prog_info)> {
+        self.object.programs().filter_map(|(name, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            Some((name.to_owned(), stats::program_info(fd)?))
+        })
+    }
+}
+
+/// An array of the object's, mapped.
+fn mapped<T: Record>(
+    object: &mut Ebpf,
+    name: &'static str,
+    kernel: &Kernel,
+) -> Result<PerCpu<T>, Error> {
+    match map(object, name)? {
+        Map::Array(data) => PerCpu::map(data.fd().as_fd(), kernel.possible_cpus),
+        _ => unreachable!("the object of this very build calls it an array"),
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 use aya::maps::{ArrayOfMaps, Map, MapData, RingBuf};
-use cronx_abi::CpuState;
+use cronx_abi::Record;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::Error;
@@ -57,17 +57,17 @@ pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     last.to_string()
 }
 
-/// Every CPU's state, mapped: reading it needs no privilege and no system call.
+/// An array with an entry for each CPU, mapped: reading it needs no privilege and no system call.
 #[derive(Debug)]
-pub(crate) struct CpuStates {
-    start: NonNull<CpuState>,
+pub(crate) struct PerCpu<T> {
+    start: NonNull<T>,
     len: NonZeroUsize,
     cpus: usize,
 }
 
-impl CpuStates {
+impl<T: Record> PerCpu<T> {
     pub(crate) fn map(fd: BorrowedFd<'_>, cpus: u32) -> Result<Self, Error> {
-        let bytes = (cpus as usize * size_of::<CpuState>()).next_multiple_of(4096);
+        let bytes = (cpus as usize * size_of::<T>()).next_multiple_of(4096);
         let len = NonZeroUsize::new(bytes).ok_or_else(|| {
             Error::system("mapping the state of no CPU")(io::Error::from(
                 io::ErrorKind::InvalidInput,
@@ -80,13 +80,13 @@ impl CpuStates {
         Ok(Self { start: start.cast(), len, cpus: cpus as usize })
     }
 
-    /// Every possible CPU's state now.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, CpuState)> {
+    /// Every possible CPU's entry now.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, T)> {
         (0..self.cpus as u32).filter_map(|cpu| Some((cpu, self.read(cpu)?)))
     }
 
-    /// One CPU's state now.
-    pub(crate) fn read(&self, cpu: u32) -> Option<CpuState> {
+    /// One CPU's entry now.
+    pub(crate) fn read(&self, cpu: u32) -> Option<T> {
         if cpu as usize >= self.cpus {
             return None;
         }
@@ -95,7 +95,7 @@ impl CpuStates {
     }
 }
 
-impl Drop for CpuStates {
+impl<T> Drop for PerCpu<T> {
     fn drop(&mut self) {
         // SAFETY: our own mapping, and nothing borrowed from it outlives us.
         let _ = unsafe { munmap(self.start.cast(), self.len.get()) };

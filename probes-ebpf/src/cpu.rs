@@ -16,11 +16,11 @@ static CPUS: Array<CpuState, MAX_CPUS, { BPF_F_MMAPABLE as usize }> = Array::new
 /// Counts an event of `hook` as seen, and then as handled or, if `body` gives nothing, as filtered.
 /// A plain add is enough: the kernel does not let a program interrupt itself on its CPU.
 #[inline(always)]
-pub fn counted(hook: usize, body: impl FnOnce() -> Option<()>) -> Option<()> {
+pub fn counted(hook: usize, body: impl FnOnce(&Cpu) -> Option<()>) -> Option<()> {
     let cpu = Cpu::here()?;
     let count = &mut cpu.state().hooks[hook];
     count.seen += 1;
-    let done = body();
+    let done = body(&cpu);
     if done.is_some() {
         count.handled += 1;
     } else {

@@ -16,23 +16,21 @@ fn slot(state: &mut CpuState, layer: u8) -> (&mut u32, &mut u64) {
 
 /// A handler of `vector` begins.
 #[inline(always)]
-pub fn enter(layer: u8, vector: u32) -> Option<()> {
-    let cpu = Cpu::here()?;
+pub fn enter(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
     let since = if cpu.is_watched() || cpu.state().owed != 0 { now() } else { 0 };
     let (running, since_ns) = slot(cpu.state(), layer);
     let unended = (*running, *since_ns);
     *running = u32::from(layer) << 24 | (vector & 0x00ff_ffff);
     *since_ns = since;
     if unended.0 != 0 && unended.1 != 0 && since != 0 {
-        tell(&cpu, flag::CONTRADICTS, unended.0, unended.1, since);
+        tell(cpu, flag::CONTRADICTS, unended.0, unended.1, since);
     }
     Some(())
 }
 
 /// It ends.
 #[inline(always)]
-pub fn exit(layer: u8, vector: u32) -> Option<()> {
-    let cpu = Cpu::here()?;
+pub fn exit(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
     let (running, since_ns) = slot(cpu.state(), layer);
     let begun = core::mem::take(running) != 0;
     let since = core::mem::take(since_ns);
@@ -55,7 +53,7 @@ pub fn exit(layer: u8, vector: u32) -> Option<()> {
     if since == 0 {
         return None;
     }
-    tell(&cpu, flags, u32::from(layer) << 24 | (vector & 0x00ff_ffff), since, at_ns);
+    tell(cpu, flags, u32::from(layer) << 24 | (vector & 0x00ff_ffff), since, at_ns);
     Some(())
 }
 

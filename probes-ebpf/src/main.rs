@@ -19,9 +19,13 @@ mod cpu;
 mod hooks;
 mod interrupt;
 mod offsets;
+#[cfg(not(feature = "legacy"))]
+mod refill;
 mod ring;
 mod sample;
+mod spared;
 mod switch;
+mod targets;
 mod task;
 mod wakeup;
 

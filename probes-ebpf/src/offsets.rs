@@ -13,6 +13,14 @@ pub static ABI_VERSION: Global<u32> = Global::new(cronx_abi::ABI_VERSION);
 #[unsafe(no_mangle)]
 pub static PROFILER_TGID: Global<u32> = Global::new(0);
 
+/// One of `cronx_abi::filter`.
+#[unsafe(no_mangle)]
+pub static FILTER: Global<u32> = Global::new(cronx_abi::filter::MARKED);
+
+/// Waits shorter than this are counted, and not told; 0 for none.
+#[unsafe(no_mangle)]
+pub static FLOOR_NS: Global<u64> = Global::new(0);
+
 /// Bytes unread in a ring that wake the reader before its time: half a ring.
 #[unsafe(no_mangle)]
 pub static WAKE_BYTES: Global<u64> = Global::new(4 << 20);

@@ -14,12 +14,11 @@ use crate::{
 /// A tick of the sampling clock.
 #[perf_event]
 pub fn sample(ctx: PerfEventContext) -> Option<()> {
-    counted(hook::SAMPLE, || take(&ctx))
+    counted(hook::SAMPLE, |cpu| take(cpu, &ctx))
 }
 
 #[inline(always)]
-fn take(ctx: &PerfEventContext) -> Option<()> {
-    let cpu = Cpu::here()?;
+fn take(cpu: &Cpu, ctx: &PerfEventContext) -> Option<()> {
     if !cpu.is_watched() {
         return None;
     }
@@ -29,7 +28,7 @@ fn take(ctx: &PerfEventContext) -> Option<()> {
         return None;
     }
     let now = task::now();
-    task::name(&cpu, current, now);
+    task::name(cpu, current, now);
     cpu.emit(kind::SAMPLE, 0, now, |record: &mut SampleRecord| {
         record.task = key;
         // SAFETY: the buffers are part of a reserved record and as long as is said.

@@ -2,63 +2,67 @@
 
 use aya_ebpf::EbpfContext;
 use cronx_abi::{
-    OpenWaitRecord, Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, Waker, flag,
-    kind, opening,
+    Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, flag, kind, opening,
 };
 
 use crate::{
     cpu::Cpu,
-    interrupt,
+    interrupt, offsets, spared,
     task::{self, Task, TaskState, state},
+    wakeup::{self, NO_WAKER},
 };
+
+/// The task that leaves the CPU.
+struct Leaving<'a> {
+    task: Task,
+    key: TaskKey,
+    known: Option<&'a mut TaskState>,
+}
 
 /// `prev` leaves this CPU, still `runnable` or not, and `next` takes it.
 #[inline(always)]
 pub fn switch(
     ctx: &impl EbpfContext,
-    prev: Task,
-    next: Task,
+    cpu: &Cpu,
+    (prev, next): (Task, Task),
     runnable: bool,
     now: u64,
 ) -> Option<()> {
-    let cpu = Cpu::here()?;
-    let (leaving, coming) = (task::key(prev), task::key(next));
-
-    interrupt::switched(&cpu, now);
+    interrupt::switched(cpu, now);
+    let coming = task::key(next);
     let victim = if coming.tid == 0 { None } else { task::watched(next) };
-    let preempted = if leaving.tid == 0 { None } else { leave(ctx, &cpu, prev, now) };
-    tell(ctx, &cpu, (prev, leaving), next, victim, now);
-    if let Some(known) = preempted {
-        if runnable {
-            queue_again(&cpu, leaving, known, now);
-        }
+    let key = task::key(prev);
+    let known = if key.tid == 0 { None } else { task::recalled(prev) };
+    let mut leaving = Leaving { task: prev, key, known };
+
+    leave(ctx, cpu, &mut leaving, now);
+    tell(ctx, cpu, &mut leaving, next, victim, now);
+    if runnable {
+        queue_again(cpu, leaving, now);
     }
 
     let state = cpu.state();
     state.occupant = coming;
     state.since_ns = now;
+    state.occupant_told = 0;
     cpu.settle();
     Some(())
 }
 
 /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
 #[inline(always)]
-fn leave<'a>(ctx: &impl EbpfContext, cpu: &Cpu, prev: Task, now: u64) -> Option<&'a mut TaskState> {
-    let known = task::watched(prev)?;
+fn leave(ctx: &impl EbpfContext, cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64) {
+    let Some(known) = leaving.known.as_deref_mut().filter(|known| task::is_watched(known)) else {
+        return;
+    };
     if known.state == state::QUEUED {
         // It was switched in and nobody saw it.
         unexpected(ctx, "leaves a CPU while it waits for one", known.wait.victim.tid);
-        if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
-            counted.uncount();
-        }
-        task::name_remembered(cpu, prev, known, now);
-        cpu.emit(kind::UNSEEN_CLOSE, 0, now, |record: &mut OpenWaitRecord| {
-            record.wait = known.wait;
-        });
+        task::name_remembered(cpu, leaving.task, known, now);
+        task::close_unseen(cpu, known, now);
     }
     known.off_ns = now;
     known.state = state::BLOCKED;
-    Some(known)
 }
 
 /// For whoever debugs the probes: compiled away without the feature.
@@ -74,76 +78,92 @@ fn unexpected(ctx: &impl EbpfContext, what: &str, tid: u32) {
 fn tell(
     ctx: &impl EbpfContext,
     cpu: &Cpu,
-    (prev, leaving): (Task, TaskKey),
+    leaving: &mut Leaving<'_>,
     next: Task,
     victim: Option<&mut TaskState>,
     now: u64,
 ) {
-    let state = cpu.state();
-    let slice = Slice { since_ns: state.since_ns, task: leaving };
-    let flags = if task::same(state.occupant, leaving) { 0 } else { flag::CONTRADICTS };
-    let Some(known) = victim else {
-        if cpu.is_watched() || state.owed != 0 {
-            tell_slice(cpu, prev, slice, flags, now);
-        }
-        return;
-    };
+    let Some(known) = victim else { return tell_slice(cpu, leaving, now) };
+    let before = core::mem::replace(&mut known.state, state::RUNNING);
+    if before == state::QUEUED {
+        return close(cpu, leaving, next, known, now);
+    }
+    if before == state::RUNNING {
+        cpu.count_impossible();
+        unexpected(ctx, "takes a CPU while it has one", task::key(next).tid);
+    }
     task::name_remembered(cpu, next, known, now);
-    if known.state != state::QUEUED {
-        if known.state == state::RUNNING {
-            cpu.count_impossible();
-            unexpected(ctx, "takes a CPU while it has one", task::key(next).tid);
-        }
-        tell_unopened(cpu, known, next, now);
-        if cpu.is_watched() || state.owed != 0 {
-            tell_slice(cpu, prev, slice, flags, now);
-        }
-        return;
-    }
-    known.state = state::RUNNING;
-    if leaving.tid != 0 {
-        task::name(cpu, prev, now);
-    }
+    cpu.emit(kind::UNOPENED, 0, now, |record: &mut UnopenedRecord| {
+        record.victim = task::key(next);
+    });
+    tell_slice(cpu, leaving, now);
+}
+
+/// The wait of the incoming task ends. One that is short is only counted; its slice may still be
+/// what others wait for.
+#[inline(always)]
+fn close(cpu: &Cpu, leaving: &mut Leaving<'_>, next: Task, known: &mut TaskState, now: u64) {
     if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
         counted.uncount();
     }
+    if offsets::FLOOR_NS.load() != 0 && spared::is_short(&known.wait, now) {
+        spared::count(cpu, &known.wait, now);
+        return tell_slice(cpu, leaving, now);
+    }
+    task::name_remembered(cpu, next, known, now);
+    name(cpu, leaving, now);
+    let (slice, flags) = slice(cpu, leaving);
     cpu.emit(kind::WAIT, flags, now, |record: &mut WaitRecord| {
         record.slice = slice;
         record.wait = known.wait;
     });
 }
 
+/// The slice that ends, for whoever still waits here, or waited and moved away.
 #[inline(always)]
-fn tell_slice(cpu: &Cpu, prev: Task, slice: Slice, flags: u8, now: u64) {
-    if slice.task.tid != 0 {
-        task::name(cpu, prev, now);
+fn tell_slice(cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64) {
+    if !cpu.is_watched() && cpu.state().owed == 0 {
+        return;
     }
+    name(cpu, leaving, now);
+    let (slice, flags) = slice(cpu, leaving);
     cpu.emit(kind::SLICE, flags, now, |record: &mut SliceRecord| record.slice = slice);
 }
 
+/// The idle task has no name to tell.
 #[inline(always)]
-fn tell_unopened(cpu: &Cpu, known: &mut TaskState, next: Task, now: u64) {
-    known.state = state::RUNNING;
-    cpu.emit(kind::UNOPENED, 0, now, |record: &mut UnopenedRecord| {
-        record.victim = task::key(next);
-    });
+fn name(cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64) {
+    match leaving.known.as_deref_mut() {
+        Some(known) => task::name_remembered(cpu, leaving.task, known, now),
+        None if leaving.key.tid != 0 => task::name(cpu, leaving.task, now),
+        None => {}
+    }
+}
+
+/// What the CPU did until now, and whether the one that leaves is the one that came.
+#[inline(always)]
+fn slice(cpu: &Cpu, leaving: &Leaving<'_>) -> (Slice, u8) {
+    let state = cpu.state();
+    let flags = if task::same(state.occupant, leaving.key) { 0 } else { flag::CONTRADICTS };
+    (Slice { since_ns: state.since_ns, task: leaving.key }, flags)
 }
 
 /// The outgoing task is still runnable: preempted, or it yielded. Counted after the slice was told,
 /// since its own slice is no evidence for its own wait.
 #[inline(always)]
-fn queue_again(cpu: &Cpu, victim: TaskKey, known: &mut TaskState, now: u64) {
+fn queue_again(cpu: &Cpu, leaving: Leaving<'_>, now: u64) {
+    let Some(known) = leaving.known.filter(|known| task::is_watched(known)) else { return };
     cpu.count(|| now);
     known.wait = Wait {
         open_ns: now,
         queued_ns: now,
-        victim,
-        waker: Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 },
+        victim: leaving.key,
+        waker: NO_WAKER,
         first_cpu: cpu.number as u16,
         cpu: cpu.number as u16,
         moves: 0,
         opening: opening::PREEMPTED,
-        flags: 0,
+        flags: wakeup::throttled(leaving.task),
     };
     known.state = state::QUEUED;
 }

@@ -6,15 +6,21 @@ mod btf;
 mod classic;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use cronx_abi::{COMM_LEN, TaskRecord, kind, task_flag};
+use cronx_abi::{COMM_LEN, OpenWaitRecord, TaskRecord, filter, kind, task_flag};
 pub use cronx_abi::{TaskState, task_state as state};
 
 use crate::{cpu::Cpu, offsets};
 
 #[cfg(not(feature = "legacy"))]
-pub use btf::{Task, current, key, known, read, remembered, runs, same};
+pub use btf::{
+    Task, current, is_throttled, key, known, on_cpu, probe, read, remembered, runs, same, sleeps,
+    task_group_id,
+};
 #[cfg(feature = "legacy")]
-pub use classic::{Name, Task, current, forget, key, known, remembered, runs, same, watch};
+pub use classic::{
+    Name, Task, current, forget, is_throttled, key, known, on_cpu, remembered, runs, same, sleeps,
+    watch,
+};
 
 /// The instant, CLOCK_MONOTONIC.
 #[inline(always)]
@@ -23,13 +29,64 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// What is remembered of `task`: of every task, if all are watched.
+#[inline(always)]
+pub fn recalled<'a>(task: Task) -> Option<&'a mut TaskState> {
+    if offsets::FILTER.load() == filter::ALL { remembered(task) } else { known(task) }
+}
+
+/// Whether the task that `state` is of is watched.
+#[inline(always)]
+pub fn is_watched(state: &TaskState) -> bool {
+    offsets::FILTER.load() == filter::ALL || state.watched != 0
+}
+
 /// What is remembered of `task` if it is watched.
 #[inline(always)]
 pub fn watched<'a>(task: Task) -> Option<&'a mut TaskState> {
-    known(task).filter(|state| state.watched != 0)
+    recalled(task).filter(|state| is_watched(state))
 }
 
-/// Tells the name of a task before the first evidence that needs it, once until it changes.
+/// Begins to watch a task, which is on a CPU or is not.
+#[inline(always)]
+pub fn begin(known: &mut TaskState, runs: bool) {
+    if known.watched != 0 {
+        return;
+    }
+    known.waking_ns = 0;
+    known.off_ns = 0;
+    known.state = if runs { state::RUNNING } else { 0 };
+    // Watched last: from then on the hooks of other CPUs write the state.
+    known.watched = 1;
+}
+
+/// Watches a task no more. A wait that is open then has no end that anybody will see.
+#[inline(always)]
+pub fn end(cpu: &Cpu, known: &mut TaskState, at_ns: u64) {
+    if known.watched == 0 {
+        return;
+    }
+    known.watched = 0;
+    if known.state == state::QUEUED {
+        close_unseen(cpu, known, at_ns);
+    }
+    known.state = 0;
+}
+
+/// The wait that is open has ended, and nobody saw when.
+#[inline(always)]
+pub fn close_unseen(cpu: &Cpu, known: &mut TaskState, at_ns: u64) {
+    if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
+        counted.uncount();
+    }
+    known.state = state::BLOCKED;
+    cpu.emit(kind::UNSEEN_CLOSE, 0, at_ns, |record: &mut OpenWaitRecord| {
+        record.wait = known.wait;
+    });
+}
+
+/// Tells the name of a task before the first evidence that needs it, and again when it changed, or
+/// its priority or cgroup did.
 #[inline(always)]
 pub fn name(cpu: &Cpu, task: Task, at_ns: u64) {
     match remembered(task) {
@@ -41,25 +98,26 @@ pub fn name(cpu: &Cpu, task: Task, at_ns: u64) {
 /// [`name`] for a task that is remembered already.
 #[inline(always)]
 pub fn name_remembered(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
-    if state.named == 0 && tell_name(cpu, task, state.watched, at_ns) {
-        state.named = 1;
+    if state.named == 0 || !task.is_as_told(state) {
+        tell_name(cpu, task, state, at_ns);
     }
 }
 
 /// Kept out of line: rare, and large.
 #[inline(never)]
-fn tell_name(cpu: &Cpu, task: Task, watched: u32, at_ns: u64) -> bool {
-    cpu.emit(kind::TASK, 0, at_ns, |record: &mut TaskRecord| {
+fn tell_name(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
+    let told = cpu.emit(kind::TASK, 0, at_ns, |record: &mut TaskRecord| {
         record.task = key(task);
         record.comm = [0; COMM_LEN];
         record.process = [0; COMM_LEN];
-        task.read_names(record);
-        if watched != 0 {
+        task.describe(record, state);
+        if state.watched != 0 {
             record.flags |= task_flag::WATCHED;
         }
         if record.task.tgid == offsets::PROFILER_TGID.load() {
             record.flags |= task_flag::PROFILER;
         }
         record.reserved = 0;
-    })
+    });
+    state.named = told.into();
 }

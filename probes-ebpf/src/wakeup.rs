@@ -1,42 +1,46 @@
 //! Wake-ups and moves between queues.
 
-use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, kind, opening};
+use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, kind, opening, wait_flag};
 
 use crate::{
     cpu::Cpu,
     task::{self, Task, TaskState, now, state},
 };
 
-const NO_WAKER: Waker =
+/// Nobody woke it, or nobody knows who.
+pub const NO_WAKER: Waker =
     Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 };
 
 /// `wakee` is about to be woken by whoever runs here.
 #[inline(always)]
-pub fn waking(wakee: Task) -> Option<()> {
+pub fn waking(cpu: &Cpu, wakee: Task) -> Option<()> {
     let known = task::watched(wakee)?;
+    if known.state == state::QUEUED && task::sleeps(wakee) {
+        // It ran and went to sleep since, and nobody saw it: the wait is not that long.
+        task::name_remembered(cpu, wakee, known, now());
+        task::close_unseen(cpu, known, now());
+    }
     // The first waking since the last switch-out: it may come before that switch-out, and a later
     // one only finds the thread runnable already.
     if known.waking_ns != 0 && known.waking_ns >= known.off_ns {
         return None;
     }
     known.waking_ns = now();
-    known.waker = waker(known.waking_ns)?;
+    known.waker = waker(cpu, known.waking_ns);
     Some(())
 }
 
 #[inline(always)]
-fn waker(at_ns: u64) -> Option<Waker> {
-    let cpu = Cpu::here()?;
+fn waker(cpu: &Cpu, at_ns: u64) -> Waker {
     let current = task::current();
-    let interrupt = match cpu.state().hard {
-        0 => cpu.state().soft,
-        hard => hard,
-    };
+    let state = cpu.state();
+    let interrupt = if state.hard != 0 { state.hard } else { state.soft };
     let key = task::key(current);
-    if interrupt == 0 && key.tid != 0 {
-        task::name(&cpu, current, at_ns);
+    if interrupt == 0 && key.tid != 0 && state.occupant_told == 0 {
+        task::name(cpu, current, at_ns);
+        state.occupant_told = 1;
     }
-    Some(Waker { task: key, interrupt, reserved: 0 })
+    Waker { task: key, interrupt, reserved: 0 }
 }
 
 /// `wakee` is on the queue of the CPU `target`: a wait opens, unless it runs or waits already.
@@ -60,12 +64,18 @@ pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
         cpu: target.number as u16,
         moves: 0,
         opening,
-        flags: 0,
+        flags: throttled(wakee),
     };
     // It is used up: a later wake-up whose waking nobody saw must not take it for its own.
     known.waking_ns = 0;
     known.state = state::QUEUED;
     Some(())
+}
+
+/// The wait's flag for a task that its cgroup's quota keeps from running.
+#[inline(always)]
+pub fn throttled(task: Task) -> u8 {
+    if task::is_throttled(task) { wait_flag::THROTTLED } else { 0 }
 }
 
 /// A thread is on a queue for the first time. A worker that the kernel makes for a watched thread
@@ -91,7 +101,7 @@ fn open_ns(known: &TaskState, queued_ns: u64) -> u64 {
 
 /// `migrant` joins the queue of the CPU `to`. Half of these are of sleepers and mean nothing here.
 #[inline(always)]
-pub fn moved(migrant: Task, to: u32) -> Option<()> {
+pub fn moved(cpu: &Cpu, migrant: Task, to: u32) -> Option<()> {
     let known = task::watched(migrant)?;
     if known.state != state::QUEUED {
         return None;
@@ -104,7 +114,7 @@ pub fn moved(migrant: Task, to: u32) -> Option<()> {
     from.uncount();
     known.wait.cpu = to.number as u16;
     known.wait.moves = known.wait.moves.saturating_add(1);
-    Cpu::here()?.emit(kind::MOVE, 0, at_ns, |record: &mut MoveRecord| {
+    cpu.emit(kind::MOVE, 0, at_ns, |record: &mut MoveRecord| {
         record.victim = known.wait.victim;
         record.from = from.number as u16;
         record.to = to.number as u16;

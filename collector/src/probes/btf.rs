@@ -1,19 +1,20 @@
 //! The first object: BTF tracepoints, task storage, walks over all tasks.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use aya::programs::{BtfTracePoint, Iter, Program, ProgramError};
+use aya::programs::{BtfTracePoint, Iter, ProgramError};
 use aya::{Btf, Ebpf, EbpfError};
+use cronx_abi::target;
 
 use super::Settings;
 use super::object::{self, Common, map, program, refused_map, refused_program};
 use crate::Error;
-use crate::kernel::{BTF_PATH, Kernel, Offsets};
+use crate::cgroups;
+use crate::kernel::{self, BTF_PATH, Kernel, Offsets};
 use crate::rings::deepest;
+use crate::targets::Thread;
 
 #[cfg(not(feature = "debug-log"))]
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
@@ -26,21 +27,25 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     "/../probes-ebpf/target/debug-log.bpf.o"
 ));
 
-/// Without these there is no wait to measure.
+/// Without these there is no wait to measure. In the order in which they are attached: who is
+/// switched in before his wake-up could be seen is of unknown beginning, but who is woken before his
+/// switch-in could be seen would wait for ever.
 pub(super) const NEEDED: [&str; 7] = [
-    "sched_waking",
-    "sched_wakeup",
-    "sched_wakeup_new",
+    "sched_switch",
     "sched_migrate_task",
+    "sched_wakeup_new",
+    "sched_wakeup",
+    "sched_waking",
     "sched_process_fork",
     "task_rename",
-    "sched_switch",
 ];
 
 /// What only this object has.
 pub(super) struct Kind {
     btf: Btf,
     open_waits: Option<File>,
+    /// Some cgroup has a quota.
+    sees_refills: bool,
 }
 
 /// Makes the object's maps; its programs load when they are attached.
@@ -53,13 +58,26 @@ pub(super) fn load(
     let btf = Btf::from_sys_fs().map_err(|e| unusable(deepest(&e)))?;
     let common = Common::new(settings);
     let mut loader = object::loader(kernel, offsets, &common);
+    let period_timer = period_timer();
+    if let Some(address) = &period_timer {
+        loader.override_global("PERIOD_TIMER", address, true);
+    }
     // aya has no type for task storage, and needs none: user space never touches it.
     loader.btf(Some(&btf)).allow_unsupported_maps();
     let object = loader.load(OBJECT).map_err(|error| match &error {
         EbpfError::BtfError(_) => unusable(deepest(&error)),
         _ => Error::Refused { what: "the probes' maps".into(), reason: deepest(&error), log: None },
     })?;
-    Ok((object, Kind { btf, open_waits: None }))
+    Ok((object, Kind { btf, open_waits: None, sees_refills: period_timer.is_some() }))
+}
+
+/// Where the kernel refills quotas, if any cgroup has one.
+fn period_timer() -> Option<u64> {
+    if !cgroups::any_has_quota() {
+        return None;
+    }
+    // Hidden addresses are 0, and no timer's function is there: then no refill is seen.
+    Some(kernel::symbol("sched_cfs_period_timer").unwrap_or(0))
 }
 
 impl Kind {
@@ -69,18 +87,35 @@ impl Kind {
         program.attach().map(drop)
     }
 
-    /// Watches the threads of `targets`, and has the profiler's own name told.
-    pub(super) fn watch(&mut self, object: &mut Ebpf, targets: &[u32]) -> Result<(), Error> {
-        let refused = refused_map("the list of target processes");
-        let mut list: BpfHashMap<&mut MapData, u32, u32> =
-            map(object, "TARGETS")?.try_into().map_err(&refused)?;
-        targets.iter().try_for_each(|pid| list.insert(pid, 1, 0).map_err(&refused))?;
-        // A thread that was forked while the first walk passed it by is caught by the second.
-        for mut walk in self.walks(object, "watch_tasks", 2)? {
-            run(&mut walk)?;
-        }
-        self.open_waits = self.walks(object, "tell_open_waits", 1)?.pop();
+    /// Watches these threads, and those no more; has the profiler's own name told, and by name
+    /// whoever is named.
+    pub(super) fn mark(
+        &self,
+        object: &mut Ebpf,
+        joined: &[Thread],
+        left: &[Thread],
+    ) -> Result<(), Error> {
+        let refused = refused_map("the list of threads");
+        let asked = || {
+            let joined = joined.iter().map(|thread| (thread.tid, target::WATCH));
+            joined.chain(left.iter().map(|thread| (thread.tid, target::LEAVE)))
+        };
+        let mut list = targets(object)?;
+        asked().try_for_each(|(tid, what)| list.insert(tid, what, 0)).map_err(&refused)?;
+        run(&mut self.walk(object, "watch_tasks")?)?;
+        let mut list = targets(object)?;
+        asked().try_for_each(|(tid, _)| list.remove(&tid)).map_err(&refused)
+    }
+
+    /// Prepares for the end, when the kernel may not be asked any more.
+    pub(super) fn prepare(&mut self, object: &mut Ebpf) -> Result<(), Error> {
+        self.open_waits = Some(self.walk(object, "tell_open_waits")?);
         Ok(())
+    }
+
+    /// Hooks that are worth their cost here alone.
+    pub(super) fn wanted(&self) -> &'static [&'static str] {
+        if self.sees_refills { &["hrtimer_expire_entry"] } else { &[] }
     }
 
     /// Has the waits told that are still open.
@@ -88,67 +123,29 @@ impl Kind {
         self.open_waits.take().map_or(Ok(()), |mut walk| run(&mut walk))
     }
 
-    /// Prepares walks over all tasks; reading one to its end runs it, once.
-    fn walks(&self, object: &mut Ebpf, name: &str, count: usize) -> Result<Vec<File>, Error> {
+    /// A walk over all tasks; reading it to its end runs it, once.
+    fn walk(&self, object: &mut Ebpf, name: &str) -> Result<File, Error> {
         let refused = |error: ProgramError| refused_program(name, &error);
         let program: &mut Iter = program(object, name).map_err(refused)?;
-        program.load("task", &self.btf).map_err(refused)?;
-        (0..count)
-            .map(|_| {
-                let link = program.attach().map_err(refused)?;
-                let link = program.take_link(link).map_err(refused)?;
-                link.into_file().map_err(|error| Error::Refused {
-                    what: format!("the walk {name}"),
-                    reason: deepest(&error),
-                    log: None,
-                })
-            })
-            .collect()
+        if program.fd().is_err() {
+            program.load("task", &self.btf).map_err(refused)?;
+        }
+        let link = program.attach().map_err(refused)?;
+        let link = program.take_link(link).map_err(refused)?;
+        link.into_file().map_err(|error| Error::Refused {
+            what: format!("the walk {name}"),
+            reason: deepest(&error),
+            log: None,
+        })
     }
+}
+
+fn targets(object: &mut Ebpf) -> Result<BpfHashMap<&mut MapData, u32, u32>, Error> {
+    map(object, "TARGETS")?.try_into().map_err(refused_map("the list of threads"))
 }
 
 /// It writes nothing; reading is what makes the kernel walk.
 fn run(walk: &mut File) -> Result<(), Error> {
     walk.read_to_end(&mut Vec::new()).map_err(Error::system("a walk over all tasks"))?;
     Ok(())
-}
-
-/// Runs that the kernel skipped because the program was running already on that CPU, by hook.
-pub(super) fn recursion_misses(object: &Ebpf) -> BTreeMap<String, u64> {
-    object
-        .programs()
-        .filter_map(|(name, program)| {
-            let Program::BtfTracePoint(program) = program else { return None };
-            let misses = misses(program.fd().ok()?.as_fd().as_raw_fd())?;
-            (misses > 0).then(|| (name.to_owned(), misses))
-        })
-        .collect()
-}
-
-fn misses(fd: std::os::fd::RawFd) -> Option<u64> {
-    use aya_obj::generated::bpf_prog_info;
-    const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
-    #[repr(C)]
-    struct InfoRequest {
-        fd: u32,
-        len: u32,
-        info: u64,
-    }
-    // SAFETY: a struct of integers.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let request = InfoRequest {
-        fd: fd as u32,
-        len: size_of::<bpf_prog_info>() as u32,
-        info: (&raw mut info) as u64,
-    };
-    // SAFETY: the kernel writes at most `len` bytes of `info`, which outlives the call.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_OBJ_GET_INFO_BY_FD,
-            &raw const request,
-            size_of::<InfoRequest>(),
-        )
-    };
-    (done == 0).then_some(info.recursion_misses)
 }

@@ -2,38 +2,39 @@
 //! thread. What the first object has its walks for, user space does here through `/proc` and the
 //! hash.
 
-use std::fs;
-
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
 use aya::programs::{ProgramError, TracePoint};
-use cronx_abi::{Header, OpenWaitRecord, TaskKey, TaskState, Wait, kind, task_state};
+use cronx_abi::{
+    Header, OpenWaitRecord, TaskKey, TaskState, UNKNOWN_PRIORITY, Wait, kind, task_state,
+};
 
 use super::Settings;
 use super::object::{self, Common, map, program, refused_map};
 use crate::Error;
 use crate::kernel::{Kernel, Offsets};
 use crate::rings::deepest;
+use crate::targets::Thread;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../probes-ebpf/prebuilt/legacy.bpf.o"
 ));
 
-/// Without these there is no wait to measure.
+/// Without these there is no wait to measure. The order is that of the first object's.
 pub(super) const NEEDED: [&str; 7] = [
-    "sched_waking",
-    "sched_wakeup",
-    "sched_wakeup_new",
+    "sched_switch",
     "sched_migrate_task",
+    "sched_wakeup_new",
+    "sched_wakeup",
+    "sched_waking",
     "task_newtask",
     "task_rename",
-    "sched_switch",
 ];
 
 /// What a recording with this object has less of.
 pub(super) const DEGRADED: &str = "classic tracepoints: an event inside another program's run is \
-    not seen, and threads are told apart by number alone";
+    not seen, threads are told apart by number alone, and neither quotas nor cgroups are known";
 
 /// A thread that was there before its birth could be seen.
 const UNSEEN_BIRTH: u64 = 1;
@@ -64,18 +65,21 @@ fn category(name: &str) -> &'static str {
     }
 }
 
-/// Watches the threads of `targets`. One born meanwhile is found by the second look.
-pub(super) fn watch(object: &mut Ebpf, targets: &[u32]) -> Result<(), Error> {
+/// Watches these threads, and those no more.
+pub(super) fn mark(object: &mut Ebpf, joined: &[Thread], left: &[Thread]) -> Result<(), Error> {
     const BPF_NOEXIST: u64 = 1;
     let mut tasks = tasks(object)?;
-    for &tgid in targets.iter().chain(targets) {
-        for tid in threads(tgid)? {
-            let victim = TaskKey { start_ns: UNSEEN_BIRTH, tid, tgid };
-            let wait = Wait { victim, ..Wait::default() };
-            let state = TaskState { watched: 1, wait, ..TaskState::default() };
-            // It may be there: born watched, or found by the first look.
-            let _ = tasks.insert(tid, state, BPF_NOEXIST);
-        }
+    for &Thread { tid, tgid } in joined {
+        let victim = TaskKey { start_ns: UNSEEN_BIRTH, tid, tgid };
+        let wait = Wait { victim, ..Wait::default() };
+        let priority = UNKNOWN_PRIORITY;
+        let state = TaskState { watched: 1, wait, priority, ..TaskState::default() };
+        // It may be there: born watched, or named like one that is.
+        let _ = tasks.insert(tid, state, BPF_NOEXIST);
+    }
+    for thread in left {
+        // It may have gone by itself. Its count leaks if it waits: that costs records, not truth.
+        let _ = tasks.remove(&thread.tid);
     }
     Ok(())
 }
@@ -84,19 +88,12 @@ fn tasks(object: &mut Ebpf) -> Result<BpfHashMap<&mut MapData, u32, TaskState>, 
     map(object, "TASKS")?.try_into().map_err(refused_map("the table of threads"))
 }
 
-fn threads(tgid: u32) -> Result<Vec<u32>, Error> {
-    let folder = fs::read_dir(format!("/proc/{tgid}/task"))
-        .map_err(|_| Error::NoSuchProcess { pid: tgid })?;
-    Ok(folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
-}
-
 /// The waits that are still open, read from the table once the programs are off their hooks.
 pub(super) fn open_waits(object: &mut Ebpf, at_ns: u64) -> Result<Vec<OpenWaitRecord>, Error> {
     let tasks = tasks(object)?;
-    let waiting = tasks
-        .iter()
-        .filter_map(Result::ok)
-        .filter(|(_, task)| task.watched != 0 && task.state == task_state::QUEUED);
+    // Only who is watched is ever queued.
+    let waiting =
+        tasks.iter().filter_map(Result::ok).filter(|(_, task)| task.state == task_state::QUEUED);
     let record = |task: TaskState| OpenWaitRecord {
         header: Header {
             at_ns,
@@ -118,7 +115,7 @@ mod tests {
     #[test]
     fn every_hook_has_its_subsystem() {
         let categories: Vec<_> = NEEDED.iter().map(|name| category(name)).collect();
-        assert_eq!(categories, ["sched", "sched", "sched", "sched", "task", "task", "sched"]);
+        assert_eq!(categories, ["sched", "sched", "sched", "sched", "sched", "task", "task"]);
         assert_eq!(category("softirq_exit"), "irq");
         assert_eq!(category("irq_work_entry"), "irq_vectors");
     }

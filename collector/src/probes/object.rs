@@ -1,14 +1,16 @@
 //! An object in the kernel: what loading one and attaching its programs have in common.
 
-use aya::maps::{Map, MapError};
+use aya::maps::{HashMap as BpfHashMap, Map, MapData, MapError};
 use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
 use aya::programs::{PerfEvent, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
+use cronx_abi::COMM_LEN;
 
 use super::Settings;
 use crate::Error;
 use crate::kernel::{Kernel, Offsets};
 use crate::rings::deepest;
+use crate::targets::ThreadName;
 
 /// A loader with everything set that both objects need.
 pub(super) fn loader<'a>(
@@ -22,7 +24,10 @@ pub(super) fn loader<'a>(
     }
     loader.override_global("WAKE_BYTES", &common.wake_bytes, true);
     loader.override_global("PROFILER_TGID", &common.profiler_tgid, true);
+    loader.override_global("FILTER", &common.filter, true);
+    loader.override_global("FLOOR_NS", &common.floor_ns, true);
     loader.map_max_entries("CPUS", kernel.possible_cpus);
+    loader.map_max_entries("SPARED", if common.floor_ns > 0 { kernel.possible_cpus } else { 1 });
     loader.map_max_entries("RINGS", kernel.possible_cpus);
     loader
 }
@@ -31,11 +36,18 @@ pub(super) fn loader<'a>(
 pub(super) struct Common {
     wake_bytes: u64,
     profiler_tgid: u32,
+    filter: u32,
+    floor_ns: u64,
 }
 
 impl Common {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { wake_bytes: u64::from(settings.ring_bytes / 2), profiler_tgid: std::process::id() }
+        Self {
+            wake_bytes: u64::from(settings.ring_bytes / 2),
+            profiler_tgid: std::process::id(),
+            filter: settings.targets.filter(),
+            floor_ns: settings.floor_ns,
+        }
     }
 }
 
@@ -53,6 +65,14 @@ pub(super) fn map<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mu
         feature: "this object",
         needs: format!("the map {name}; rebuild it with `cargo xtask ebpf`"),
     })
+}
+
+/// Tells the programs which names are asked for.
+pub(super) fn name(object: &mut Ebpf, names: &[ThreadName]) -> Result<(), Error> {
+    let refused = refused_map("the list of names");
+    let mut list: BpfHashMap<&mut MapData, [u8; COMM_LEN], u32> =
+        map(object, "NAMES")?.try_into().map_err(&refused)?;
+    names.iter().try_for_each(|name| list.insert(name.bytes(), 1, 0)).map_err(&refused)
 }
 
 /// Starts the sampling clock of every CPU.

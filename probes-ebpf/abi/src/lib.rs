@@ -17,6 +17,8 @@
 //! ```
 #![no_std]
 
+pub mod bucket;
+
 /// Version of everything in this crate. The object carries it as the global `ABI_VERSION`, the
 /// Capture in its header; either is refused when it differs.
 pub const ABI_VERSION: u32 = 2;
@@ -305,6 +307,24 @@ pub struct RefillRecord {
     pub cgroup: u64,
 }
 
+/// Whom the kernel side watches: the global `FILTER`.
+pub mod filter {
+    /// Marked tasks, and those that they fork.
+    pub const MARKED: u32 = 0;
+    /// Threads whose name is on the list, for as long as they have it.
+    pub const NAMED: u32 = 1;
+    /// Every task.
+    pub const ALL: u32 = 2;
+}
+
+/// What the list of threads asks for.
+pub mod target {
+    /// To watch this one.
+    pub const WATCH: u32 = 1;
+    /// To watch this one no more.
+    pub const LEAVE: u32 = 2;
+}
+
 /// Where a watched task is, as far as its hooks told ([`TaskState::state`]); 0 if they told nothing.
 pub mod task_state {
     /// On a CPU.
@@ -367,8 +387,10 @@ pub mod hook {
     pub const SOFT_EXIT: usize = 10;
     /// A tick of the sampling clock.
     pub const SAMPLE: usize = 11;
+    /// `hrtimer_expire_entry`: of interest is the period timer of a quota.
+    pub const TIMER: usize = 12;
     /// How many there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
 
     /// Their names, in order.
     pub const NAMES: [&str; COUNT] = [
@@ -384,6 +406,7 @@ pub mod hook {
         "soft_entry",
         "soft_exit",
         "sample",
+        "timer",
     ];
 }
 
@@ -435,12 +458,14 @@ pub struct CpuState {
     /// The last instant of this CPU that any record could be about: while somebody waits, the last
     /// switch, or end of an interrupt.
     pub seen_ns: u64,
+    /// 1 once the occupant's name was told since it was switched in.
+    pub occupant_told: u64,
     /// Always 0.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
     /// Events by [`hook`].
     pub hooks: [HookCount; hook::COUNT],
     /// Always 0.
-    pub tail: [u64; 4],
+    pub tail: u64,
 }
 
 /// Waits that were counted and have no record, in buckets of equal ratio: a histogram of each part
@@ -466,77 +491,6 @@ pub struct SparedHistogram {
     pub sum_ns: u64,
     /// The longest, nanoseconds.
     pub max_ns: u64,
-}
-
-/// Log-linear buckets: 64 to each octave, so that none is wider than 1/64 of its values.
-pub mod bucket {
-    /// Buckets of an octave, and the values that have a bucket each of their own.
-    const OF_OCTAVE: u64 = 1 << OCTAVE_BITS;
-    const OCTAVE_BITS: u32 = 6;
-
-    /// How many there are: enough for 68 seconds in nanoseconds. What is longer is in the last.
-    pub const COUNT: usize = 2048;
-
-    /// The bucket of a value. Without the instruction that finds the highest bit, which BPF has not.
-    #[inline(always)]
-    pub const fn of(value: u64) -> usize {
-        let shift = highest_bit(value | OF_OCTAVE) - OCTAVE_BITS;
-        if shift as usize >= COUNT / OF_OCTAVE as usize - 1 {
-            return COUNT - 1;
-        }
-        // The value keeps its highest 7 bits, the first of which counts one octave more.
-        ((shift as u64 * OF_OCTAVE) + (value >> shift)) as usize
-    }
-
-    /// The least value of a bucket, and the least of the next.
-    pub const fn bounds(bucket: usize) -> (u64, u64) {
-        let (bucket, linear) = (bucket as u64, 2 * OF_OCTAVE);
-        if bucket < linear {
-            return (bucket, bucket + 1);
-        }
-        let shift = bucket / OF_OCTAVE - 1;
-        let start = (bucket - shift * OF_OCTAVE) << shift;
-        (start, start + (1 << shift))
-    }
-
-    #[inline(always)]
-    const fn highest_bit(mut value: u64) -> u32 {
-        let mut at = 0;
-        let mut step = 32;
-        while step > 0 {
-            if value >> step != 0 {
-                value >>= step;
-                at += step;
-            }
-            step /= 2;
-        }
-        at
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn every_value_lies_within_the_bounds_of_its_bucket() {
-            let around = (0..36).flat_map(|bit| (0..200).map(move |n| (1_u64 << bit) + n * 7));
-            for value in around {
-                let (from, to) = bounds(of(value));
-                assert!((from..to).contains(&value), "{value} is not in {from}..{to}");
-                assert!((to - from) * OF_OCTAVE <= from.max(OF_OCTAVE), "{from}..{to} is wide");
-            }
-        }
-
-        #[test]
-        fn buckets_follow_one_another_and_the_last_takes_the_rest() {
-            for bucket in 1..COUNT {
-                assert_eq!(bounds(bucket - 1).1, bounds(bucket).0);
-                assert_eq!(of(bounds(bucket).0), bucket);
-            }
-            assert_eq!(of(u64::MAX), COUNT - 1);
-            assert_eq!(of(bounds(COUNT - 1).1), COUNT - 1);
-        }
-    }
 }
 
 /// A type that is its bytes.

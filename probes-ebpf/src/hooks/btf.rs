@@ -1,11 +1,11 @@
 //! Entries at BTF tracepoints: their arguments are the kernel's own, tasks among them as pointers.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use cronx_abi::{hook, layer, opening};
+use cronx_abi::{filter, hook, layer, opening};
 
 use crate::{
-    cpu::{Cpu, counted},
-    interrupt, offsets, switch,
+    cpu::counted,
+    interrupt, offsets, refill, switch, targets,
     task::{self, Task, now},
     wakeup,
 };
@@ -18,13 +18,13 @@ fn task(ctx: &BtfTracePointContext, n: usize) -> Task {
 /// In the waker's context, before the wakee is put anywhere.
 #[btf_tracepoint(function = "sched_waking")]
 pub fn sched_waking(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::WAKING, || wakeup::waking(task(&ctx, 0)))
+    counted(hook::WAKING, |cpu| wakeup::waking(cpu, task(&ctx, 0)))
 }
 
 /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
 #[btf_tracepoint(function = "sched_wakeup")]
 pub fn sched_wakeup(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::WAKEUP, || {
+    counted(hook::WAKEUP, |_| {
         let wakee = task(&ctx, 0);
         wakeup::queued(wakee, task::read(wakee, &offsets::TASK_CPU), opening::WAKEUP)
     })
@@ -33,7 +33,7 @@ pub fn sched_wakeup(ctx: BtfTracePointContext) -> Option<()> {
 /// A forked thread is on a queue for the first time.
 #[btf_tracepoint(function = "sched_wakeup_new")]
 pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::WAKEUP_NEW, || {
+    counted(hook::WAKEUP_NEW, |_| {
         let wakee = task(&ctx, 0);
         wakeup::first_queued(wakee, task::read(wakee, &offsets::TASK_CPU))
     })
@@ -42,41 +42,51 @@ pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
 /// A task changes its queue.
 #[btf_tracepoint(function = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::MIGRATE, || wakeup::moved(task(&ctx, 0), ctx.arg(1)))
+    counted(hook::MIGRATE, |cpu| wakeup::moved(cpu, task(&ctx, 0), ctx.arg(1)))
 }
 
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::SWITCH, || {
+    counted(hook::SWITCH, |cpu| {
         let now = now();
         // The kernel's 4th argument, not `prev->__state`, which a waker may have set to WAKING already.
         let runnable = ctx.arg::<u32>(0) & 1 != 0 || ctx.arg::<u32>(3) == 0;
-        switch::switch(&ctx, task(&ctx, 1), task(&ctx, 2), runnable, now)
+        switch::switch(&ctx, cpu, (task(&ctx, 1), task(&ctx, 2)), runnable, now)
     })
 }
 
 /// A child of a watched thread is watched.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn sched_process_fork(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::FORK, || {
+    counted(hook::FORK, |cpu| {
         let (parent, child) = (task(&ctx, 0), task(&ctx, 1));
-        task::watched(parent)?;
+        task::known(parent).filter(|parent| parent.watched != 0)?;
         match task::remembered(child) {
             Some(known) => known.watched = 1,
-            None => Cpu::here()?.count_storage_failure(),
+            None => cpu.count_storage_failure(),
         }
         Some(())
     })
 }
 
-/// A new name, by prctl or exec: the next evidence tells it.
+/// A new name, by prctl or exec: the next evidence tells it, and it may be one that is asked for.
 #[btf_tracepoint(function = "task_rename")]
 pub fn task_rename(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::RENAME, || {
-        task::known(task(&ctx, 0))?.named = 0;
+    counted(hook::RENAME, |cpu| {
+        let renamed = task(&ctx, 0);
+        if offsets::FILTER.load() == filter::NAMED {
+            targets::renamed(cpu, renamed, ctx.arg(1))?;
+        }
+        task::known(renamed)?.named = 0;
         Some(())
     })
+}
+
+/// Attached only where some cgroup has a quota.
+#[btf_tracepoint(function = "hrtimer_expire_entry")]
+pub fn hrtimer_expire_entry(ctx: BtfTracePointContext) -> Option<()> {
+    counted(hook::TIMER, |cpu| refill::expired(cpu, ctx.arg(0)))
 }
 
 macro_rules! interrupts {
@@ -84,12 +94,12 @@ macro_rules! interrupts {
         #[doc = concat!("`", stringify!($enter), "`.")]
         #[btf_tracepoint]
         pub fn $enter(ctx: BtfTracePointContext) -> Option<()> {
-            counted(hook::$entry_hook, || interrupt::enter(layer::$layer, ctx.arg(0)))
+            counted(hook::$entry_hook, |cpu| interrupt::enter(cpu, layer::$layer, ctx.arg(0)))
         }
         #[doc = concat!("`", stringify!($exit), "`.")]
         #[btf_tracepoint]
         pub fn $exit(ctx: BtfTracePointContext) -> Option<()> {
-            counted(hook::$exit_hook, || interrupt::exit(layer::$layer, ctx.arg(0)))
+            counted(hook::$exit_hook, |cpu| interrupt::exit(cpu, layer::$layer, ctx.arg(0)))
         }
     )*};
 }

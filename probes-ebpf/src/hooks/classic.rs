@@ -1,12 +1,12 @@
 //! Entries at classic tracepoints: their records name tasks by number, and only the current task
 //! can be asked for more. Where fields stand, user space read from the tracepoints' `format`.
 
-use aya_ebpf::{Global, macros::tracepoint, programs::TracePointContext};
-use cronx_abi::{hook, layer, opening};
+use aya_ebpf::{EbpfContext, Global, macros::tracepoint, programs::TracePointContext};
+use cronx_abi::{filter, hook, layer, opening};
 
 use crate::{
-    cpu::counted,
-    interrupt, offsets, switch,
+    cpu::{Cpu, counted},
+    interrupt, offsets, switch, targets,
     task::{self, Name, Task, now},
     wakeup,
 };
@@ -26,21 +26,21 @@ fn other(ctx: &TracePointContext, tid: &Global<u64>) -> Option<Task> {
 /// In the waker's context, before the wakee is put anywhere.
 #[tracepoint(category = "sched", name = "sched_waking")]
 pub fn sched_waking(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKING, || wakeup::waking(other(&ctx, &offsets::WAKING_PID)?));
+    counted(hook::WAKING, |cpu| wakeup::waking(cpu, other(&ctx, &offsets::WAKING_PID)?));
     0
 }
 
 /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
 #[tracepoint(category = "sched", name = "sched_wakeup")]
 pub fn sched_wakeup(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKEUP, || queued(&ctx, opening::WAKEUP));
+    counted(hook::WAKEUP, |_| queued(&ctx, opening::WAKEUP));
     0
 }
 
 /// A forked thread is on a queue for the first time.
 #[tracepoint(category = "sched", name = "sched_wakeup_new")]
 pub fn sched_wakeup_new(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKEUP_NEW, || queued(&ctx, opening::FORK));
+    counted(hook::WAKEUP_NEW, |_| queued(&ctx, opening::FORK));
     0
 }
 
@@ -53,25 +53,25 @@ fn queued(ctx: &TracePointContext, opening: u8) -> Option<()> {
 /// A task changes its queue.
 #[tracepoint(category = "sched", name = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: TracePointContext) -> u32 {
-    counted(hook::MIGRATE, || moved(&ctx));
+    counted(hook::MIGRATE, |cpu| moved(cpu, &ctx));
     0
 }
 
 #[inline(always)]
-fn moved(ctx: &TracePointContext) -> Option<()> {
+fn moved(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
     let migrant = other(ctx, &offsets::MIGRATE_PID)?;
-    wakeup::moved(migrant, field(ctx, &offsets::MIGRATE_DEST_CPU)?)
+    wakeup::moved(cpu, migrant, field(ctx, &offsets::MIGRATE_DEST_CPU)?)
 }
 
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
 #[tracepoint(category = "sched", name = "sched_switch")]
 pub fn sched_switch(ctx: TracePointContext) -> u32 {
-    counted(hook::SWITCH, || switched(&ctx, now()));
+    counted(hook::SWITCH, |cpu| switched(cpu, &ctx, now()));
     0
 }
 
 #[inline(always)]
-fn switched(ctx: &TracePointContext, now: u64) -> Option<()> {
+fn switched(cpu: &Cpu, ctx: &TracePointContext, now: u64) -> Option<()> {
     /// `EXIT_DEAD` and `EXIT_ZOMBIE` of include/linux/sched.h: it will not come back.
     const EXITED: u64 = 0x10 | 0x20;
     /// `TASK_REPORT_MAX`: how the record says that a runnable task was preempted.
@@ -81,26 +81,27 @@ fn switched(ctx: &TracePointContext, now: u64) -> Option<()> {
     let next_tid: u32 = field(ctx, &offsets::SWITCH_NEXT_PID)?;
     // The current task is still the one that leaves; the idle task is nobody's process.
     let prev = if prev_tid == 0 { Task::other(0, Name::Unknown) } else { task::current() };
-    let next = Task::other(next_tid, Name::Field(name_of_next(ctx)));
+    let prev = prev.with_priority(field(ctx, &offsets::SWITCH_PREV_PRIO));
+    let next = Task::other(next_tid, Name::Field(address(ctx, &offsets::SWITCH_NEXT_COMM)))
+        .with_priority(field(ctx, &offsets::SWITCH_NEXT_PRIO));
     let runnable = prev_state == 0 || prev_state & PREEMPTED != 0;
-    switch::switch(ctx, prev, next, runnable, now);
+    switch::switch(ctx, cpu, (prev, next), runnable, now);
     if prev_state & EXITED != 0 {
         task::forget(prev_tid);
     }
     Some(())
 }
 
+/// Where a field of the record stands; only ever given to a probe read.
 #[inline(always)]
-fn name_of_next(ctx: &TracePointContext) -> *const u8 {
-    use aya_ebpf::EbpfContext;
-    // SAFETY: only ever given to a probe read.
-    unsafe { ctx.as_ptr().cast::<u8>().add(offsets::SWITCH_NEXT_COMM.load() as usize) }
+fn address(ctx: &TracePointContext, offset: &Global<u64>) -> *const u8 {
+    ctx.as_ptr().cast::<u8>().cast_const().wrapping_add(offset.load() as usize)
 }
 
 /// A child of a watched thread is watched. Nobody else's tid can still be remembered: it is new.
 #[tracepoint(category = "task", name = "task_newtask")]
 pub fn task_newtask(ctx: TracePointContext) -> u32 {
-    counted(hook::FORK, || born(&ctx));
+    counted(hook::FORK, |_| born(&ctx));
     0
 }
 
@@ -111,7 +112,7 @@ fn born(ctx: &TracePointContext) -> Option<()> {
     let flags: u64 = field(ctx, &offsets::NEWTASK_FLAGS)?;
     let parent = task::current();
     task::forget(tid);
-    task::watched(parent)?;
+    task::known(parent).filter(|parent| parent.watched != 0)?;
     let tgid = if flags & CLONE_THREAD != 0 { parent.tgid } else { tid };
     task::watch(tid, tgid, now())
 }
@@ -119,11 +120,20 @@ fn born(ctx: &TracePointContext) -> Option<()> {
 /// A new name, by prctl or exec: the next evidence tells it.
 #[tracepoint(category = "task", name = "task_rename")]
 pub fn task_rename(ctx: TracePointContext) -> u32 {
-    counted(hook::RENAME, || {
-        task::known(other(&ctx, &offsets::RENAME_PID)?)?.named = 0;
-        Some(())
-    });
+    counted(hook::RENAME, |cpu| renamed(cpu, &ctx));
     0
+}
+
+#[inline(always)]
+fn renamed(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
+    let tid = field(ctx, &offsets::RENAME_PID)?;
+    let current = task::current();
+    let task = if current.is(tid) { current } else { Task::other(tid, Name::Unknown) };
+    if offsets::FILTER.load() == filter::NAMED {
+        targets::renamed(cpu, task, address(ctx, &offsets::RENAME_NEWCOMM))?;
+    }
+    task::known(task)?.named = 0;
+    Some(())
 }
 
 macro_rules! interrupts {
@@ -131,16 +141,16 @@ macro_rules! interrupts {
         #[doc = concat!("`", stringify!($enter), "`.")]
         #[tracepoint]
         pub fn $enter(ctx: TracePointContext) -> u32 {
-            counted(hook::$entry_hook, || {
-                interrupt::enter(layer::$layer, field(&ctx, &offsets::$at)?)
+            counted(hook::$entry_hook, |cpu| {
+                interrupt::enter(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
             });
             0
         }
         #[doc = concat!("`", stringify!($exit), "`.")]
         #[tracepoint]
         pub fn $exit(ctx: TracePointContext) -> u32 {
-            counted(hook::$exit_hook, || {
-                interrupt::exit(layer::$layer, field(&ctx, &offsets::$at)?)
+            counted(hook::$exit_hook, |cpu| {
+                interrupt::exit(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
             });
             0
         }

@@ -1,18 +1,22 @@
 //! Walks over all tasks, run by user space: once to mark the load, once to tell the waits still open.
 
-use aya_ebpf::{bindings::task_struct, btf_maps::HashMap, macros::btf_map};
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, task_struct},
+    btf_maps::HashMap,
+    macros::btf_map,
+};
 use core::ffi::c_void;
-use cronx_abi::{OpenWaitRecord, kind};
+use cronx_abi::{OpenWaitRecord, filter, kind, target};
 
 use crate::{
     cpu::Cpu,
-    offsets,
+    offsets, targets,
     task::{self, Task, now, state},
 };
 
-/// Processes to record.
+/// What is asked of threads by their number: `cronx_abi::target`. User space fills it for one walk.
 #[btf_map]
-static TARGETS: HashMap<u32, u32, 1024> = HashMap::new();
+static TARGETS: HashMap<u32, u32, { 1 << 16 }, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// `struct bpf_iter__task`: the task is its second member, null after the last task.
 #[inline(always)]
@@ -22,8 +26,8 @@ fn visited(ctx: *mut c_void) -> Option<Task> {
     (!task.is_null()).then_some(task)
 }
 
-/// Watches the threads of the target processes, and tells the profiler's own names, which is how
-/// user space checks that the offsets are right.
+/// Watches the threads that are asked for, and tells the profiler's own names, which is how user
+/// space checks that the offsets are right.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub fn watch_tasks(ctx: *mut c_void) -> i32 {
@@ -35,25 +39,28 @@ pub fn watch_tasks(ctx: *mut c_void) -> i32 {
 fn watch(ctx: *mut c_void) -> Option<()> {
     let task = visited(ctx)?;
     let cpu = Cpu::here()?;
-    let tgid: u32 = task::read(task, &offsets::TASK_TGID);
     let now = now();
-    if tgid == offsets::PROFILER_TGID.load() {
+    if task::read::<u32>(task, &offsets::TASK_TGID) == offsets::PROFILER_TGID.load() {
         task::name(&cpu, task, now);
     }
-    // SAFETY: the value is read at once.
-    unsafe { TARGETS.get(tgid) }?;
-    let Some(known) = task::remembered(task) else {
-        cpu.count_storage_failure();
-        return None;
-    };
-    if known.watched == 0 {
-        // Watched last: from then on the hooks of other CPUs write the state.
-        if task::read::<u8>(task, &offsets::TASK_ON_CPU) != 0 {
-            known.state = state::RUNNING;
-        }
-        known.watched = 1;
+    match asked(task)? {
+        target::LEAVE => task::end(&cpu, task::known(task)?, now),
+        _ => match task::remembered(task) {
+            Some(known) => task::begin(known, task::on_cpu(task)),
+            None => cpu.count_storage_failure(),
+        },
     }
     Some(())
+}
+
+/// What is asked of a task, by its number or its name.
+#[inline(always)]
+fn asked(task: Task) -> Option<u32> {
+    if offsets::FILTER.load() == filter::NAMED {
+        return targets::is_wanted(task.comm())?.then_some(target::WATCH);
+    }
+    // SAFETY: the value is read at once.
+    unsafe { TARGETS.get(task::read::<u32>(task, &offsets::TASK_PID)) }.copied()
 }
 
 /// Tells every wait that is still open.
@@ -67,7 +74,7 @@ pub fn tell_open_waits(ctx: *mut c_void) -> i32 {
 #[inline(always)]
 fn tell(ctx: *mut c_void) -> Option<()> {
     let task = visited(ctx)?;
-    let known = task::watched(task)?;
+    let known = task::known(task).filter(|known| task::is_watched(known))?;
     if known.state != state::QUEUED {
         return None;
     }

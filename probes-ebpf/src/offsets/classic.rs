@@ -61,3 +61,15 @@ pub static SOFTIRQ_NUMBER: Global<u64> = Global::new(0);
 /// All of `irq_vectors`: the vector.
 #[unsafe(no_mangle)]
 pub static VECTOR_NUMBER: Global<u64> = Global::new(0);
+
+/// `sched_switch`: the priority of who leaves.
+#[unsafe(no_mangle)]
+pub static SWITCH_PREV_PRIO: Global<u64> = Global::new(0);
+
+/// `sched_switch`: the priority of who comes.
+#[unsafe(no_mangle)]
+pub static SWITCH_NEXT_PRIO: Global<u64> = Global::new(0);
+
+/// `task_rename`: the new name.
+#[unsafe(no_mangle)]
+pub static RENAME_NEWCOMM: Global<u64> = Global::new(0);

@@ -4,7 +4,7 @@ use aya_ebpf::{
     Global,
     bindings::{BPF_F_NO_PREALLOC, task_struct},
     helpers::{
-        bpf_probe_read_kernel_buf,
+        bpf_probe_read_kernel, bpf_probe_read_kernel_buf,
         generated::{bpf_get_current_task_btf, bpf_task_storage_get},
     },
     macros::btf_map,
@@ -91,17 +91,82 @@ pub fn key(task: Task) -> TaskKey {
     }
 }
 
+/// Whether the task sleeps: it is on no CPU, and on no queue but to be taken off it. `on_rq` too is a
+/// byte since 7.x; it is at most 2.
+#[inline(always)]
+pub fn sleeps(task: Task) -> bool {
+    let delayed = offsets::TASK_SCHED_DELAYED.load() != offsets::ABSENT
+        && read::<u8>(task, &offsets::TASK_SCHED_DELAYED) != 0;
+    !on_cpu(task) && (delayed || read::<u8>(task, &offsets::TASK_ON_RQ) == 0)
+}
+
+/// The kernel's `task_group` of a task; null where the kernel was built without.
+#[inline(always)]
+fn group(task: Task) -> *const u8 {
+    if offsets::TASK_GROUP.load() == offsets::ABSENT {
+        return ptr::null();
+    }
+    read(task, &offsets::TASK_GROUP)
+}
+
+/// The id of a task group's cgroup; 0 if it has none. By probe reads, which fail rather than fault,
+/// since not every caller has a pointer that the verifier knows.
+#[inline(always)]
+pub fn task_group_id(group: *const u8) -> u64 {
+    if group.is_null() || offsets::NODE_ID.load() == offsets::ABSENT {
+        return 0;
+    }
+    let id = || -> Result<u64, i32> {
+        let cgroup: *const u8 = probe(group, &offsets::GROUP_CGROUP)?;
+        let node: *const u8 = probe(cgroup, &offsets::CGROUP_NODE)?;
+        probe(node, &offsets::NODE_ID)
+    };
+    id().unwrap_or(0)
+}
+
+/// Reads kernel memory at an offset.
+#[inline(always)]
+pub fn probe<T>(from: *const u8, offset: &Global<u64>) -> Result<T, i32> {
+    let at = from.wrapping_add(offset.load() as usize);
+    // SAFETY: a probe read fails rather than faults.
+    unsafe { bpf_probe_read_kernel(at.cast::<T>()) }
+}
+
+/// Whether the task's cgroup is out of quota, so that the kernel will not let it run.
+#[inline(always)]
+pub fn is_throttled(task: Task) -> bool {
+    if offsets::TASK_THROTTLED.load() != offsets::ABSENT {
+        return read::<u8>(task, &offsets::TASK_THROTTLED) != 0;
+    }
+    /// `MAX_RT_PRIO` of include/linux/sched/prio.h: whoever is above it has no such quota.
+    const MAX_RT_PRIO: i32 = 100;
+    if offsets::TASK_CFS_RQ.load() == offsets::ABSENT
+        || read::<i32>(task, &offsets::TASK_PRIO) < MAX_RT_PRIO
+    {
+        return false;
+    }
+    let queue: *const u8 = read(task, &offsets::TASK_CFS_RQ);
+    // SAFETY: the verifier types the pointer by the kernel's BTF, and checks this load against it.
+    unsafe { *queue.add(offsets::CFS_RQ_THROTTLE_COUNT.load() as usize).cast::<i32>() > 0 }
+}
+
 /// Whether two keys are of one task.
 #[inline(always)]
 pub fn same(a: TaskKey, b: TaskKey) -> bool {
     a == b
 }
 
-/// Whether the task is on a CPU. What the kernel says outranks our own RUNNING, which is stale
-/// after a switch-out that nobody saw. An int in most kernels, a byte since 7.x; it is 0 or 1.
+/// Whether the task is on a CPU. An int in most kernels, a byte since 7.x; it is 0 or 1.
+#[inline(always)]
+pub fn on_cpu(task: Task) -> bool {
+    read::<u8>(task, &offsets::TASK_ON_CPU) != 0
+}
+
+/// The same of one that is remembered. What the kernel says outranks our own RUNNING, which is
+/// stale after a switch-out that nobody saw.
 #[inline(always)]
 pub fn runs(task: Task, _known: &TaskState) -> bool {
-    read::<u8>(task, &offsets::TASK_ON_CPU) != 0
+    on_cpu(task)
 }
 
 impl Task {
@@ -117,9 +182,9 @@ impl Task {
         self.0.is_null()
     }
 
-    /// Fills in names and what else the kernel says of the task.
+    /// Fills in names and what else the kernel says of the task, and remembers what was said.
     #[inline(always)]
-    pub fn read_names(self, record: &mut TaskRecord) {
+    pub fn describe(self, record: &mut TaskRecord, state: &mut TaskState) {
         /// `PF_KTHREAD` of include/linux/sched.h.
         const PF_KTHREAD: u32 = 0x0020_0000;
         self.read_comm(&mut record.comm);
@@ -127,16 +192,31 @@ impl Task {
         leader.read_comm(&mut record.process);
         let kernel = read::<u32>(self, &offsets::TASK_FLAGS) & PF_KTHREAD != 0;
         record.flags = if kernel { task_flag::KERNEL } else { 0 };
+        record.priority = read(self, &offsets::TASK_PRIO);
+        record.policy = read(self, &offsets::TASK_POLICY);
+        record.cgroup = task_group_id(group(self));
+        state.priority = record.priority;
+        state.group = group(self) as u64;
+    }
+
+    /// Whether priority and cgroup are what was told last.
+    #[inline(always)]
+    pub fn is_as_told(self, state: &TaskState) -> bool {
+        state.priority == read::<i32>(self, &offsets::TASK_PRIO)
+            && state.group == group(self) as u64
+    }
+
+    /// Where its name stands.
+    #[inline(always)]
+    pub fn comm(self) -> *const u8 {
+        self.0.cast::<u8>().cast_const().wrapping_add(offsets::TASK_COMM.load() as usize)
     }
 
     #[inline(always)]
     fn read_comm(self, comm: &mut [u8; COMM_LEN]) {
         // SAFETY: a probe read fails rather than faults; a failed one leaves an empty name.
-        unsafe {
-            let from = self.0.cast::<u8>().cast_const().add(offsets::TASK_COMM.load() as usize);
-            if bpf_probe_read_kernel_buf(from, comm).is_err() {
-                comm[0] = 0;
-            }
+        if unsafe { bpf_probe_read_kernel_buf(self.comm(), comm) }.is_err() {
+            comm[0] = 0;
         }
     }
 }

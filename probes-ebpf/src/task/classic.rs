@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel_buf},
     macros::btf_map,
 };
-use cronx_abi::{TaskKey, TaskRecord, Wait, Waker, opening};
+use cronx_abi::{TaskKey, TaskRecord, UNKNOWN_PRIORITY, Wait, Waker, opening};
 
 use super::{TaskState, state};
 
@@ -37,18 +37,44 @@ pub struct Task {
     /// 0 if the hook does not say.
     pub tgid: u32,
     name: Name,
+    /// UNKNOWN_PRIORITY if the hook does not say.
+    priority: i32,
 }
 
 impl Task {
     /// A task that is not the current one.
     #[inline(always)]
     pub fn other(tid: u32, name: Name) -> Self {
-        Self { tid, tgid: 0, name }
+        Self { tid, tgid: 0, name, priority: UNKNOWN_PRIORITY }
     }
 
-    /// Fills in the name; a process's own name is read by user space.
+    /// Whether it is the thread of this number.
     #[inline(always)]
-    pub fn read_names(self, record: &mut TaskRecord) {
+    pub fn is(self, tid: u32) -> bool {
+        self.tid == tid
+    }
+
+    /// The same with a priority that the hook names.
+    #[inline(always)]
+    pub fn with_priority(self, priority: Option<i32>) -> Self {
+        Self { priority: priority.unwrap_or(UNKNOWN_PRIORITY), ..self }
+    }
+
+    /// Whether the priority, if the hook names one, is what was told last.
+    #[inline(always)]
+    pub fn is_as_told(self, state: &TaskState) -> bool {
+        self.priority == UNKNOWN_PRIORITY || self.priority == state.priority
+    }
+
+    /// Fills in what the hook says. A process's own name and whose cgroup it is are not among it.
+    #[inline(always)]
+    pub fn describe(self, record: &mut TaskRecord, state: &mut TaskState) {
+        if self.priority != UNKNOWN_PRIORITY {
+            state.priority = self.priority;
+        }
+        record.priority = state.priority;
+        record.policy = 0;
+        record.cgroup = 0;
         record.flags = 0;
         match self.name {
             Name::Current => record.comm = bpf_get_current_comm().unwrap_or_default(),
@@ -65,7 +91,12 @@ impl Task {
 #[inline(always)]
 pub fn current() -> Task {
     let both = bpf_get_current_pid_tgid();
-    Task { tid: both as u32, tgid: (both >> 32) as u32, name: Name::Current }
+    Task {
+        tid: both as u32,
+        tgid: (both >> 32) as u32,
+        name: Name::Current,
+        priority: UNKNOWN_PRIORITY,
+    }
 }
 
 /// What is remembered of `task`, if anything is.
@@ -107,12 +138,13 @@ fn insert(key: TaskKey, watched: u32, state: u32) -> Option<()> {
             cpu: 0,
             moves: 0,
             opening: opening::FORK,
-            reserved: 0,
+            flags: 0,
         },
         state,
         watched,
         named: 0,
-        reserved: 0,
+        priority: UNKNOWN_PRIORITY,
+        group: 0,
     };
     if TASKS.insert(key.tid, &new, 0).is_err() {
         crate::cpu::Cpu::here()?.count_storage_failure();
@@ -150,4 +182,22 @@ pub fn same(a: TaskKey, b: TaskKey) -> bool {
 #[inline(always)]
 pub fn runs(_task: Task, known: &TaskState) -> bool {
     known.state == state::RUNNING
+}
+
+/// Whether the task is on a CPU, as far as a hook can know: it is the one that runs here.
+#[inline(always)]
+pub fn on_cpu(task: Task) -> bool {
+    task.tid == bpf_get_current_pid_tgid() as u32
+}
+
+/// No hook tells: time without quota is told as waiting for whoever ran.
+#[inline(always)]
+pub fn is_throttled(_task: Task) -> bool {
+    false
+}
+
+/// Whether the task sleeps: no hook tells, so of one that is about to be woken it is believed.
+#[inline(always)]
+pub fn sleeps(_task: Task) -> bool {
+    true
 }

@@ -1,7 +1,7 @@
 //! Makes a kernel's BTF small enough to commit: what the probes are told of it, and no more.
 //!
-//! Kept are `task_struct` with all that is in it by value, and what each scheduler tracepoint gives
-//! to a program. A pointer to data points to nothing. Format: `include/uapi/linux/btf.h`.
+//! Kept are the structs that the probes read, with all that is in them by value, and what each
+//! scheduler tracepoint gives to a program. A pointer to data points to nothing. Format: `include/uapi/linux/btf.h`.
 
 use std::collections::HashMap;
 
@@ -18,6 +18,10 @@ const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const TYPEDEF: u32 = 8;
 const FUNC_PROTO: u32 = 13;
+
+/// The structs that the probes read.
+const STRUCTS: [&str; 6] =
+    ["task_struct", "task_group", "cgroup", "kernfs_node", "cfs_rq", "hrtimer"];
 
 /// A type as words, those of its name and of other types among them.
 type Words = Vec<u32>;
@@ -45,8 +49,8 @@ pub(super) fn reduce(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut kept = Kept { names: vec![0], ..Kept::default() };
     for id in 1..from.types.len() as u32 {
         let name = from.name(id);
-        let is_task = from.kind(id) == STRUCT && name == b"task_struct";
-        if is_task || (from.kind(id) == TYPEDEF && name.starts_with(b"btf_trace_sched_")) {
+        let is_read = from.kind(id) == STRUCT && STRUCTS.iter().any(|s| name == s.as_bytes());
+        if is_read || (from.kind(id) == TYPEDEF && name.starts_with(b"btf_trace_sched_")) {
             kept.keep(&from, id)?;
         }
     }
