@@ -29,8 +29,8 @@ const EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Keeper {
     process: Pid,
-    /// Closed when we end, however that comes.
-    _alive: OwnedFd,
+    /// It closes when we end, however that comes.
+    alive: Option<OwnedFd>,
     go: Option<OwnedFd>,
 }
 
@@ -52,7 +52,7 @@ impl Keeper {
                 unsafe { libc::_exit(0) }
             }
             ForkResult::Parent { child } => {
-                Ok(Some(Self { process: child, _alive: alive, go: Some(go) }))
+                Ok(Some(Self { process: child, alive: Some(alive), go: Some(go) }))
             }
         }
     }
@@ -66,8 +66,8 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // A signal and not the pipes: other children of ours may hold their other ends.
-        let _ = nix::sys::signal::kill(self.process, Signal::SIGKILL);
+        // By the pipes: it is root's, and we may not be any more.
+        (self.alive, self.go) = (None, None);
         let _ = waitpid(self.process, None);
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn demand(args: &Record) -> Result<()> {
 }
 
 /// The kernel side's buckets end a little above.
-const FLOOR_MAX: Duration = Duration::from_secs(60);
+const FLOOR_MAX: Duration = Duration::from_mins(1);
 
 /// Those who are recorded in place of the load, if any are named.
 pub(super) fn others(whom: &Whom) -> Result<Option<Targets>, Error> {

@@ -105,15 +105,22 @@ impl Recording {
     /// The same where loss is what is wanted.
     pub fn make_lossy<S: AsRef<OsStr>>(args: &[S]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let output =
-            cronx().arg("record").arg("-o").arg(folder.path()).args(args).output().unwrap();
+        let output = record().arg("-o").arg(folder.path()).args(args).output().unwrap();
         let report = fs::File::open(folder.path().join("report.json")).unwrap_or_else(|error| {
             panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr))
         });
         let report = Report::read(report).unwrap();
         let recording = Self { output, report, folder };
+        recording.check_object();
         recording.check_sums();
         recording
+    }
+
+    /// The probes that were asked for are those that ran.
+    fn check_object(&self) {
+        if let Ok(asked) = std::env::var("CRONX_PROBES") {
+            assert_eq!(self.report.health.object, asked);
+        }
     }
 
     /// Records threads of that name with more work than CPU 0 has time for, so that they wait long
@@ -228,7 +235,7 @@ impl Drop for Neighbour {
 }
 
 /// Waits for a condition, a minute at most: what is emulated is ten times as slow.
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "waited a minute until {what}");

@@ -18,4 +18,5 @@ mod neighbour;
 mod planted;
 mod refusals;
 mod signals;
+mod targets;
 mod witnesses;

@@ -1,13 +1,15 @@
 //! Programs with a known behaviour, for the tests and the demo to record.
 //!
-//! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was given;
-//! `jit` runs code that it made itself.
+//! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was
+//! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number.
 
 mod hog;
 mod inherit;
 #[cfg(target_arch = "x86_64")]
 mod jit;
+mod storm;
 mod timers;
+mod twins;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,10 @@ enum Role {
     Hog(hog::Hog),
     /// Threads that wake by a timer, work a little, and sleep again.
     Timers(timers::Timers),
+    /// Forks without a pause, each child under a name of its own.
+    Storm(storm::Storm),
+    /// Two children with one number, under three names.
+    Twins(twins::Twins),
     /// Writes down who it is and what it was given.
     Inherit(inherit::Inherit),
     /// Burns a CPU in code that it made at run time, and names it in a perf map.
@@ -38,6 +44,8 @@ fn main() {
     match Cli::parse().role {
         Role::Hog(hog) => hog.run(),
         Role::Timers(timers) => timers.run(),
+        Role::Storm(storm) => storm.run(),
+        Role::Twins(twins) => twins.run(),
         Role::Inherit(inherit) => inherit.run(),
         #[cfg(target_arch = "x86_64")]
         Role::Jit(jit) => jit.run(),
