@@ -19,7 +19,7 @@ pub(crate) struct Yields {
     #[arg(long)]
     count: u64,
     /// The longest it may take.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 60)]
     seconds: u64,
 }
 

@@ -145,7 +145,7 @@ impl Begun {
 
 /// The two pipes by which perf is told to begin, and answers.
 struct Control {
-    _orders: File,
+    orders: File,
     answers: File,
 }
 
@@ -153,12 +153,10 @@ impl Control {
     fn new(folder: &Path) -> Result<(Self, String)> {
         let (orders, answers) = (folder.join("orders"), folder.join("answers"));
         let words = format!("fifo:{},{}", orders.display(), answers.display());
-        let mut open = [orders, answers].into_iter().map(|path| pipe(&path));
-        let (Some(orders), Some(answers)) = (open.next(), open.next()) else { unreachable!() };
-        let mut orders = orders?;
-        // It waits in the pipe until perf is ready for it.
-        orders.write_all(b"enable\n")?;
-        Ok((Self { _orders: orders, answers: answers? }, words))
+        let mut control = Self { orders: pipe(&orders)?, answers: pipe(&answers)? };
+        // The order waits in the pipe until perf is ready for it.
+        control.orders.write_all(b"enable\n")?;
+        Ok((control, words))
     }
 
     fn answered(&mut self) -> bool {
