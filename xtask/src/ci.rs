@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
 fn format() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["fmt", "--check", "--manifest-path=fuzz/Cargo.toml"])?;
+    cargo(&["fmt", "--check", "--manifest-path=bench/Cargo.toml"])?;
     if has_probes() { cargo(&["fmt", "--check", PROBES]) } else { Ok(()) }
 }
 

@@ -1,10 +1,12 @@
-//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `ci`, `ebpf`, `tidy`.
+//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `ci`, `ebpf`, `tidy`,
+//! `bench`.
 //!
 //! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
 //! and what it may install it installs only if it is missing. No verb knows how cronx works
 //! inside: it runs the command and reads its files, as a user would.
 
 mod apt;
+mod bench;
 mod ci;
 mod demo;
 mod ebpf;
@@ -70,6 +72,11 @@ enum Verb {
     },
     /// Check the walls and the sizes that the compiler does not.
     Tidy,
+    /// Measure, beside rivals.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
 }
 
 fn main() -> ExitCode {
@@ -85,6 +92,7 @@ fn main() -> ExitCode {
         Verb::Ebpf { log: true, .. } => ebpf::build_logging(),
         Verb::Ebpf { .. } => ebpf::build(),
         Verb::Tidy => tidy::run(),
+        Verb::Bench { what } => bench::run(&what),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

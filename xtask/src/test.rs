@@ -84,7 +84,8 @@ fn prepare() {
     }
 }
 
-fn mount_tracefs() -> Result<()> {
+/// Where the kernel's classic tracepoints are described.
+pub(crate) fn mount_tracefs() -> Result<()> {
     if Path::new(TRACEFS).join("events").is_dir() {
         return Ok(());
     }

@@ -20,8 +20,8 @@ const EFFECTS: [&str; 13] = [
     "::now(",
 ];
 
-/// These talk to a person; the rest return what they know.
-const TALKERS: [&str; 3] = ["src/", "daemon/", "xtask/"];
+/// These talk to a person (a bench's programs to xtask); the rest return what they know.
+const TALKERS: [&str; 4] = ["src/", "bench/", "daemon/", "xtask/"];
 const TALK: [&str; 6] = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "process::exit"];
 
 /// Never tracked. In two pieces, or this file would be its own finding.

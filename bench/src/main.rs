@@ -1,0 +1,81 @@
+//! What cronx is measured beside, and what it is measured with: the roles of `cargo xtask bench`.
+//!
+//! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
+//! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
+//! and `yields` makes switches. Each ends with whoever started it. What it does not do: compare.
+//! That is for xtask.
+
+mod bpf;
+mod empty;
+mod flood;
+mod race;
+mod stats;
+mod yields;
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A role in a bench.
+#[derive(Debug, Parser)]
+#[command(name = "cronx-bench")]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Programs that do nothing, at the hooks of cronx, until stdin ends.
+    Empty,
+    /// The kernel times every program, until stdin ends.
+    Stats,
+    /// Datagrams to a socket of its own that nobody reads, on the loopback alone.
+    Flood(flood::Flood),
+    /// Threads that give their CPU to each other.
+    Yields(yields::Yields),
+}
+
+/// What kept a role from being played.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{what}: {source}")]
+    System { what: String, source: std::io::Error },
+    #[error("the kernel's types: {0}")]
+    Types(#[from] aya_obj::btf::BtfError),
+    #[error("only {done} of {count} in {seconds} s; fewer can be asked for, or more time")]
+    Slow { done: u64, count: u64, seconds: u64 },
+}
+
+impl Error {
+    /// The last call failed, and `errno` says why.
+    fn last(what: impl Into<String>) -> Self {
+        Self::System { what: what.into(), source: std::io::Error::last_os_error() }
+    }
+}
+
+fn main() -> ExitCode {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    let played = match Cli::parse().role {
+        Role::Empty => empty::run(),
+        Role::Stats => stats::run(),
+        Role::Flood(flood) => flood.run(),
+        Role::Yields(yields) => yields.run(),
+    };
+    match played {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cronx-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says that it is ready, and stays so until whoever listens has heard enough.
+fn stay(ready: &str) -> Result<(), Error> {
+    println!("{ready}");
+    let ended = std::io::stdin().read_to_end(&mut Vec::new());
+    ended.map(drop).map_err(|source| Error::System { what: "reading stdin".to_owned(), source })
+}
