@@ -67,6 +67,7 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let trailer = stop(&mut probes, &mut sink, drained, end, cpu_before)?;
     output.keep();
     drop(blocked);
+    privileges::lower_priority();
     sink.finish(trailer)?;
     let ended = load::end(load, closed)?;
     let capture = Capture::read(BufReader::new(output.open(CAPTURE)?))?;

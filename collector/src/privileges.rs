@@ -148,8 +148,17 @@ fn kept(asked: bool) -> CapsHashSet {
 /// Puts this process before others, so that the rings are emptied in time. Needs CAP_SYS_NICE; call
 /// it after the load was forked, and before privileges are dropped. False if it is not to be had.
 pub fn raise_priority() -> bool {
+    set_niceness(-20)
+}
+
+/// Takes back what [`raise_priority`] did: an analysis is in no hurry, and anybody may have less.
+pub fn lower_priority() {
+    set_niceness(0);
+}
+
+fn set_niceness(niceness: i32) -> bool {
     // SAFETY: takes numbers only.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) == 0 }
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) == 0 }
 }
 
 /// `/sys/kernel/security/lockdown`'s mode; `None` if there is no such file.
