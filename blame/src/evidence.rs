@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use cronx_abi::{InterruptRecord, Record, Slice, TaskRecord, Wait, WaitRecord, flag, kind, layer};
-use cronx_recording::{Capture, CpuRecords, CpuTrailer};
+use cronx_recording::{Capture, CpuRecords, CpuTrailer, Culprit};
 
 use crate::anomaly::Counts;
+use crate::cgroups::Cgroups;
+use crate::class::Classes;
 use crate::decode::{self, Event, Sample};
 use crate::names::{Names, Strings};
 use crate::order::{self, Hole, Stream};
 use crate::owners::{Owner, Owners};
+use crate::quota::Quota;
 use crate::timeline::{Draft, Span, Timeline};
 use crate::waits::{Mark, What};
 
@@ -18,10 +21,12 @@ use crate::waits::{Mark, What};
 pub(crate) struct Evidence<'a> {
     pub(crate) strings: Strings,
     pub(crate) names: Names,
-    pub(crate) owners: Owners,
+    pub(crate) owners: Owners<'a>,
+    pub(crate) classes: Classes<'a>,
     pub(crate) timelines: BTreeMap<u16, Timeline>,
     /// By CPU, by time.
     pub(crate) samples: BTreeMap<u16, Vec<Sample<'a>>>,
+    pub(crate) quota: Quota,
     /// What happened to the victims, in no order.
     pub(crate) marks: Vec<Mark>,
     /// The waits that marks point to.
@@ -40,14 +45,17 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evidence<'a> {
     let survey = survey(capture, anomalies);
     // A torn Capture that was written again has a trailer of zeros.
+    let cgroups = Cgroups::new(capture.trailer.as_ref().map(|trailer| &trailer.cgroups));
     let ended = capture.trailer.as_ref().map(|trailer| trailer.stopped_ns).filter(|&ns| ns > 0);
     let stopped_ns = ended.unwrap_or(survey.last_ns);
     let mut evidence = Evidence {
         strings: survey.strings,
         names: survey.names,
         owners: Owners::new(&capture.header.irq_names),
+        classes: Classes { target: &capture.header.target, cgroups },
         timelines: BTreeMap::new(),
         samples: BTreeMap::new(),
+        quota: Quota::default(),
         marks: Vec::new(),
         waits: Vec::new(),
         records: survey.records,
@@ -61,6 +69,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         let stream = order::order(cpu, records, last_seq, stopped_ns, anomalies);
         evidence.take(cpu, stream, source.trailer, anomalies);
     }
+    evidence.quota.sort();
     evidence
 }
 
@@ -80,7 +89,7 @@ fn survey(capture: &Capture, anomalies: &mut Counts) -> Survey {
         last_ns = last_ns.max(header.at_ns);
         (header.kind == kind::TASK).then(|| TaskRecord::from_bytes(bytes)).flatten()
     });
-    let names = Names::new(tasks, &mut strings);
+    let names = Names::new(tasks, &mut strings, anomalies);
     for run in &capture.records {
         let whole: usize = run.iter().map(|record| 4 + record.len()).sum();
         anomalies.add("cut_record", u64::from(whole != run.bytes.len()));
@@ -107,6 +116,10 @@ fn by_cpu(capture: &Capture) -> BTreeMap<u32, Source<'_>> {
 }
 
 impl<'a> Evidence<'a> {
+    pub(crate) fn culprit(&self, owner: Owner) -> Culprit {
+        self.owners.culprit(owner, &self.strings, &self.classes.cgroups)
+    }
+
     fn take(
         &mut self,
         cpu: u32,
@@ -117,6 +130,7 @@ impl<'a> Evidence<'a> {
         // A record's own CPU has 16 bits, so on any other number every record was refused.
         let Ok(cpu) = u16::try_from(cpu) else { return };
         self.missing = self.missing.saturating_add(stream.missing);
+        self.quota.lost(&stream.holes);
         let mut draft = Draft { holes: stream.holes, ..Draft::default() };
         let mut samples = Vec::new();
         for stamp in &stream.records {
@@ -151,6 +165,7 @@ impl<'a> Evidence<'a> {
                 let (victim, at_ns) = (r.victim, r.header.at_ns);
                 self.marks.push(Mark { victim, at_ns, what: What::Unopened });
             }
+            Event::Refill(r) => self.quota.refill(r, anomalies),
             Event::Task(_) | Event::Sample(_) => {}
         }
     }
@@ -178,7 +193,8 @@ impl<'a> Evidence<'a> {
         if slice.since_ns == 0 {
             return;
         }
-        let owner = self.owners.task(slice.task, self.names.of(slice.task, at_ns));
+        // As it was at the end, when the probes looked: then its whole slice was so.
+        let owner = self.owners.task(self.names.of(slice.task, at_ns));
         let span = Span { from_ns: slice.since_ns, to_ns: at_ns, owner };
         if flags & flag::CONTRADICTS == 0 {
             draft.slices.push(span);
@@ -221,8 +237,7 @@ impl<'a> Evidence<'a> {
         if from_ns == 0 || from_ns >= to_ns || told_ns.is_some_and(|told| told > from_ns) {
             return;
         }
-        let task = trailer.occupant();
-        let owner = self.owners.task(task, self.names.of(task, to_ns));
+        let owner = self.owners.task(self.names.of(trailer.occupant(), to_ns));
         draft.slices.push(Span { from_ns, to_ns, owner });
     }
 }

@@ -26,8 +26,8 @@ fn metric(name: MetricName, closed: &[Interval], strings: &Strings) -> Metric {
     Metric {
         name,
         all: all.quantiles(),
-        by_process: axis(|interval| Key::Name(interval.process)),
-        by_thread: axis(|interval| Key::Name(interval.thread)),
+        by_process: axis(|interval| Key::Name(interval.victim.process)),
+        by_thread: axis(|interval| Key::Name(interval.victim.thread)),
         by_cpu: axis(|interval| Key::Cpu(interval.wait.cpu)),
     }
 }

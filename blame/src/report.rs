@@ -18,7 +18,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
     let blamed = blame(capture, &evidence, &waits, options, &mut anomalies);
-    let (owners, strings) = (&evidence.owners, &evidence.strings);
+    let strings = &evidence.strings;
     let unknown_ns = blamed.all.unknown_ns();
     Report {
         schema: SCHEMA.to_owned(),
@@ -30,14 +30,14 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
         censored: censored(&waits.censored),
         boundary: waits.boundary,
         metrics: metric::metrics(&waits.closed, strings),
-        blame: blamed.all.classes(owners),
-        culprits: blamed.all.culprits(owners, strings),
+        blame: blamed.all.classes(),
+        culprits: blamed.all.culprits(&evidence),
         tail: blamed.tail.map(|(threshold_ns, tally)| Tail {
             threshold_ns,
             waits: tally.waits,
             waited_ns: tally.waited_ns,
-            blame: tally.classes(owners),
-            culprits: tally.culprits(owners, strings),
+            blame: tally.classes(),
+            culprits: tally.culprits(&evidence),
         }),
         worst: blamed.worst,
         folds: blamed.folds,
@@ -69,22 +69,22 @@ fn blame(
     let ranked = longest_first(&waits.closed);
     let lengths: Vec<_> = ranked.iter().map(|&i| waits.closed[i as usize].length_ns()).collect();
     let mut tail = tail::threshold_ns(&lengths, options.objective_ns)
-        .map(|threshold_ns| (threshold_ns, Tally::new(&evidence.owners)));
-    let mut all = Tally::new(&evidence.owners);
+        .map(|threshold_ns| (threshold_ns, Tally::default()));
+    let mut all = Tally::default();
     let mut folds = Folds::new(evidence);
     let mut worst = Vec::new();
     let mut tiles = Vec::new();
-    let mut cutter = tiler(evidence, anomalies);
+    let mut cutter = Tiler { evidence, anomalies, unbalanced: 0 };
     for (rank, &number) in ranked.iter().enumerate() {
         let interval = &waits.closed[number as usize];
         cutter.tile(interval, &mut tiles);
         all.add(&tiles);
-        folds.add(interval.thread, &tiles);
+        folds.add(interval.victim.thread, &tiles);
         if let Some((_, tally)) = tail.as_mut().filter(|(from, _)| interval.length_ns() >= *from) {
             tally.add(&tiles);
         }
         if rank < options.worst {
-            worst.push(worst::miss(interval, &tiles, evidence, &capture.header.irq_names));
+            worst.push(worst::miss(interval, &tiles, evidence));
         }
     }
     // Censored waits are tiled for the balance alone: their sums would mix with no other.
@@ -94,16 +94,6 @@ fn blame(
     let unbalanced = cutter.unbalanced;
     let folds = folds.finish(evidence, &capture.symbols);
     Blamed { all, tail, worst, folds, unbalanced }
-}
-
-fn tiler<'a>(evidence: &'a Evidence, anomalies: &'a mut Counts) -> Tiler<'a> {
-    Tiler {
-        timelines: &evidence.timelines,
-        owners: &evidence.owners,
-        marks: &evidence.marks,
-        anomalies,
-        unbalanced: 0,
-    }
 }
 
 /// Numbers of the waits; of equally long ones the earlier comes first.

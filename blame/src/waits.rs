@@ -9,7 +9,7 @@ use cronx_recording::Boundary;
 use crate::Options;
 use crate::anomaly::Counts;
 use crate::evidence::Evidence;
-use crate::names::Name;
+use crate::names::Named;
 
 /// Longer than any machine makes a thread wait (13 days), so its opening is garbage; and short
 /// enough that sums of such waits stay numbers.
@@ -33,14 +33,15 @@ pub(crate) enum What {
     Open(u32),
 }
 
-/// One wait with both its ends, and the names the victim had at the second.
+/// One wait with both its ends, and what the victim was at the second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interval {
     pub(crate) wait: Wait,
     /// The switch-in, or of a censored wait the end of the window.
     pub(crate) close_ns: u64,
-    pub(crate) thread: Name,
-    pub(crate) process: Name,
+    pub(crate) victim: Named,
+    /// Whether it was still open then.
+    pub(crate) censored: bool,
     /// Its MOVE records, in [`Evidence::marks`].
     pub(crate) moves: Range<usize>,
 }
@@ -200,7 +201,7 @@ impl Walk<'_, '_> {
         let clipped = Wait { queued_ns: wait.queued_ns.min(close_ns.max(open_ns)), ..wait };
         let censored = match self.interval(mark, clipped, close_ns, moves) {
             Ok(Some(interval)) => {
-                self.waits.censored.push(interval);
+                self.waits.censored.push(Interval { censored: true, ..interval });
                 Some(self.waits.censored.len() - 1)
             }
             Ok(None) => None,
@@ -247,9 +248,9 @@ impl Walk<'_, '_> {
         moves: Range<usize>,
     ) -> Result<Option<Interval>, &'static str> {
         let moves = self.own_moves(&wait, moves);
-        let Some((thread, process)) = self.wanted(mark) else { return Ok(None) };
+        let Some(victim) = self.wanted(mark) else { return Ok(None) };
         check(&wait, close_ns)?;
-        Ok(Some(Interval { wait, close_ns, thread, process, moves }))
+        Ok(Some(Interval { wait, close_ns, victim, censored: false, moves }))
     }
 
     /// The moves from the queueing on; what moved before that belongs to no wait.
@@ -266,13 +267,13 @@ impl Walk<'_, '_> {
         self.anomalies.add("stray_move", strays as u64);
     }
 
-    /// The victim's names, if the options ask for it.
-    fn wanted(&self, mark: &Mark) -> Option<(Name, Name)> {
+    /// What the victim was, if the options ask for it.
+    fn wanted(&self, mark: &Mark) -> Option<Named> {
         let named = self.evidence.names.of(mark.victim, mark.at_ns);
         let strings = &self.evidence.strings;
         let wanted = strings.is(named.thread, self.options.thread.as_deref())
             && strings.is(named.process, self.options.process.as_deref());
-        wanted.then_some((named.thread, named.process))
+        wanted.then_some(named)
     }
 
     fn in_window(&self, at_ns: u64) -> bool {

@@ -9,9 +9,9 @@ use crate::capture::{LoadEnd, Target};
 use crate::{Error, Untrusted};
 
 /// Name and version of the JSON form. The number grows when a field changes its meaning or goes.
-pub const SCHEMA: &str = "cronx.report/1";
+pub const SCHEMA: &str = "cronx.report/2";
 const SCHEMA_NAME: &str = "cronx.report/";
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// The analysis of one Capture. Durations are nanoseconds, instants CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,40 +158,102 @@ pub struct Quantiles {
     pub histogram: String,
 }
 
-/// Whose doing a tile is, in its kind.
+/// Whose doing a tile is, in its kind. The order is that of precedence: of two that have evidence
+/// for the same nanosecond the first has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Another task ran.
-    Task,
-    /// The CPU was idle though the thread was queued there: leaving idle, the IPI included.
-    Idle,
+    /// No evidence, lost evidence, or evidence against itself.
+    Unknown,
+    /// The hypervisor had the CPU: the sampling clock stood still, and the kernel counted it.
+    Steal,
     /// A hard interrupt: a device line or a local vector.
     Irq,
     /// A softirq.
     Softirq,
-    /// Between waking and being put on a queue.
+    /// The victim's cgroup was out of quota.
+    Throttled,
+    /// A thread of cronx itself.
+    Profiler,
+    /// A task of a real-time or deadline priority.
+    Rt,
+    /// A kernel thread.
+    Kernel,
+    /// Another thread of the victim's process.
+    #[serde(rename = "self")]
+    Own,
+    /// Another process of the recorded load.
+    Load,
+    /// A task outside the load, in the victim's own cgroup.
+    Cgroup,
+    /// Any other task: the noisy neighbour.
+    Foreign,
+    /// Between waking and being put on a queue, where the target was not idle.
     Placement,
-    /// No evidence, lost evidence, or evidence against itself.
-    Unknown,
+    /// The idle task held the CPU when the victim came: leaving idle, the IPI included.
+    IdleExit,
+    /// The CPU went idle though the victim was queued there.
+    Idle,
 }
 
 impl Class {
+    /// All of them, in their order.
+    pub const ALL: [Self; 15] = [
+        Self::Unknown,
+        Self::Steal,
+        Self::Irq,
+        Self::Softirq,
+        Self::Throttled,
+        Self::Profiler,
+        Self::Rt,
+        Self::Kernel,
+        Self::Own,
+        Self::Load,
+        Self::Cgroup,
+        Self::Foreign,
+        Self::Placement,
+        Self::IdleExit,
+        Self::Idle,
+    ];
+
     /// As our JSON spells it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Task => "task",
-            Self::Idle => "idle",
+            Self::Unknown => "unknown",
+            Self::Steal => "steal",
             Self::Irq => "irq",
             Self::Softirq => "softirq",
+            Self::Throttled => "throttled",
+            Self::Profiler => "profiler",
+            Self::Rt => "rt",
+            Self::Kernel => "kernel",
+            Self::Own => "self",
+            Self::Load => "load",
+            Self::Cgroup => "cgroup",
+            Self::Foreign => "foreign",
             Self::Placement => "placement",
-            Self::Unknown => "unknown",
+            Self::IdleExit => "idle_exit",
+            Self::Idle => "idle",
         }
+    }
+
+    /// Whether a task ran.
+    pub const fn is_task(self) -> bool {
+        matches!(
+            self,
+            Self::Profiler
+                | Self::Rt
+                | Self::Kernel
+                | Self::Own
+                | Self::Load
+                | Self::Cgroup
+                | Self::Foreign
+        )
     }
 }
 
 /// Who or what ran while somebody waited.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Culprit {
     /// The thread's name; of an interrupt its line or vector; empty for classes without culprits.
     pub name: Untrusted,
@@ -201,6 +263,11 @@ pub struct Culprit {
     pub tid: u32,
     /// Its process; 0 if not a task.
     pub tgid: u32,
+    /// The cgroup that shares out its CPU time, by its path; empty if not a task, or unknown.
+    pub cgroup: Untrusted,
+    /// The kernel's effective priority: -1 deadline, 0 to 99 real time, 100 to 139 the rest, nice 0
+    /// being 120. `None` if not a task, or unknown.
+    pub priority: Option<i32>,
 }
 
 /// Nanoseconds of waiting owed to a class.
@@ -339,7 +406,7 @@ impl Report {
         Ok(())
     }
 
-    /// Reads the JSON form; a newer schema is refused by its number.
+    /// Reads the JSON form; another schema is refused by its number.
     pub fn read(mut input: impl Read) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes)?;
@@ -364,6 +431,10 @@ fn check_schema(bytes: &[u8]) -> Result<(), Error> {
         Some(Ok(found)) if found > SCHEMA_VERSION => {
             Err(Error::Newer { found, newest: SCHEMA_VERSION })
         }
+        Some(Ok(found)) => Err(Error::Older { found, newest: SCHEMA_VERSION }),
         _ => Err(foreign),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,13 +82,16 @@ fn most(culprits: &[CulpritBlame], whole_ns: u64) -> String {
     let share = percent(first.waited_ns, whole_ns);
     let name = fit(&first.culprit.name.terminal().to_string(), NAME_MAX);
     let whose = match first.class {
-        Class::Task if name.is_empty() => "a task without a name".to_owned(),
-        Class::Task => name,
         Class::Irq => format!("the interrupt {name}"),
         Class::Softirq => format!("the softirq {name}"),
-        Class::Idle => "a CPU leaving idle".to_owned(),
+        Class::IdleExit => "a CPU leaving idle".to_owned(),
+        Class::Idle => "an idle CPU".to_owned(),
         Class::Placement => "before any queue had the thread".to_owned(),
+        Class::Throttled => "a cgroup out of quota".to_owned(),
+        Class::Steal => "the hypervisor".to_owned(),
         Class::Unknown => "without evidence".to_owned(),
+        _ if name.is_empty() => "a task without a name".to_owned(),
+        _ => name,
     };
     format!("{share} was {whose}")
 }
@@ -98,7 +101,7 @@ pub(crate) fn name(class: Class, culprit: &Culprit) -> String {
     let shown = culprit.name.terminal().to_string();
     match class {
         _ if shown.is_empty() => format!("({})", absent(class)),
-        Class::Task if !culprit.process.raw().is_empty() && culprit.process != culprit.name => {
+        _ if !culprit.process.raw().is_empty() && culprit.process != culprit.name => {
             format!("{shown} ({})", culprit.process.terminal())
         }
         _ => shown,
@@ -108,10 +111,13 @@ pub(crate) fn name(class: Class, culprit: &Culprit) -> String {
 /// What to say where a class has no culprit, or its name is empty.
 const fn absent(class: Class) -> &'static str {
     match class {
-        Class::Task | Class::Irq | Class::Softirq => "not named",
+        Class::IdleExit => "leaving idle",
         Class::Idle => "idle CPU",
         Class::Placement => "not queued yet",
+        Class::Throttled => "out of quota",
+        Class::Steal => "hypervisor",
         Class::Unknown => "no evidence",
+        _ => "not named",
     }
 }
 

@@ -69,8 +69,8 @@ pub(crate) fn few() -> Report {
     let mut report = Report {
         waits: 42,
         waited_ns: 3 * MS,
-        blame: vec![ClassBlame { class: Class::Idle, waited_ns: 3 * MS }],
-        culprits: vec![blamed(Class::Idle, "", "", 0, 3)],
+        blame: vec![ClassBlame { class: Class::IdleExit, waited_ns: 3 * MS }],
+        culprits: vec![blamed(Class::IdleExit, "", "", 0, 3)],
         ..idle()
     };
     let mut wake_to_run = metric(MetricName::WakeToRun, [12_400, 80_200, 0, 0, 240_000]);
@@ -107,8 +107,14 @@ fn metric(name: MetricName, [p50, p90, p99, p999, max_ns]: [u64; 5]) -> Metric {
 }
 
 fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
-    let order =
-        [Class::Task, Class::Softirq, Class::Irq, Class::Idle, Class::Placement, Class::Unknown];
+    let order = [
+        Class::Foreign,
+        Class::Softirq,
+        Class::Irq,
+        Class::IdleExit,
+        Class::Placement,
+        Class::Unknown,
+    ];
     let mut blame: Vec<_> = order
         .into_iter()
         .zip(ms)
@@ -120,12 +126,12 @@ fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
 
 fn culprits(ms: &[u64; 8]) -> Vec<CulpritBlame> {
     vec![
-        blamed(Class::Task, "compactor", "rocksdb", 5120, ms[0]),
+        blamed(Class::Foreign, "compactor", "rocksdb", 5120, ms[0]),
         blamed(Class::Softirq, "NET_RX", "", 0, ms[1]),
-        blamed(Class::Idle, "", "", 0, ms[2]),
-        blamed(Class::Task, "kworker/2:1", "kworker/2:1", 77, ms[3]),
+        blamed(Class::IdleExit, "", "", 0, ms[2]),
+        blamed(Class::Kernel, "kworker/2:1", "kworker/2:1", 77, ms[3]),
         blamed(Class::Unknown, "", "", 0, ms[4]),
-        blamed(Class::Task, "sshd", "sshd", 901, ms[5]),
+        blamed(Class::Foreign, "sshd", "sshd", 901, ms[5]),
         blamed(Class::Placement, "", "", 0, ms[6]),
         blamed(Class::Irq, "eth0-rx-1", "", 0, ms[7]),
     ]
@@ -136,12 +142,12 @@ fn blamed(class: Class, name: &str, process: &str, tid: u32, ms: u64) -> Culprit
 }
 
 pub(crate) fn culprit(name: &str, process: &str, tid: u32) -> Culprit {
-    Culprit { name: name.into(), process: process.into(), tid, tgid: tid }
+    Culprit { name: name.into(), process: process.into(), tid, tgid: tid, ..Culprit::default() }
 }
 
 fn misses() -> Vec<Miss> {
     let placement = || (Class::Placement, culprit("", "", 0), 12_000);
-    let compactor = |ns| (Class::Task, culprit("compactor", "rocksdb", 5120), ns);
+    let compactor = |ns| (Class::Foreign, culprit("compactor", "rocksdb", 5120), ns);
     let rx = |ns| (Class::Softirq, culprit("NET_RX", "", 0), ns);
     let mut many = vec![placement()];
     for i in 1..=5 {
@@ -188,5 +194,5 @@ fn folds() -> Vec<Fold> {
         stack: vec![],
         waited_ns,
     };
-    vec![fold(Class::Task, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
+    vec![fold(Class::Foreign, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
 }

@@ -41,26 +41,26 @@ fn at_80_columns() {
                 max    14.1 ms  ████████████████████████████████████      112 µs     14.1 ms
 
             Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % was compactor.
-              task      ████▎    70 %   290 ms   compactor (rocksdb) ███▋     61 %   251 ms
+              foreign   ████▎    70 %   290 ms   compactor (rocksdb) ███▋     61 %   251 ms
               softirq   ▉        15 %  60.0 ms   NET_RX              ▉        15 %  60.0 ms
-              idle      ▋       9.7 %  40.0 ms   (idle CPU)          ▋       9.7 %  40.0 ms
+              idle_exit ▋       9.7 %  40.0 ms   (leaving idle)      ▋       9.7 %  40.0 ms
               unknown   ▏       2.4 %  10.0 ms   kworker/2:1         ▍       7.3 %  30.0 ms
               placement ▏       1.9 %  8.00 ms   (no evidence)       ▏       2.4 %  10.0 ms
               irq       ▏       1.0 %  4.00 ms   and 3 more          ▎       5.1 %  21.0 ms
 
             The three longest waits
               14.1 ms  worker-3 4711 (server)  at 4.201 s on CPU 2, woken by softirq NET_RX
-                       █▎            1.80 ms  task      compactor (rocksdb) 5120
-                       █▉            2.70 ms  task      compactor (rocksdb) 5120
-                       ██▌           3.60 ms  task      compactor (rocksdb) 5120
-                       ███▏          4.50 ms  task      compactor (rocksdb) 5120
+                       █▎            1.80 ms  foreign   compactor (rocksdb) 5120
+                       █▉            2.70 ms  foreign   compactor (rocksdb) 5120
+                       ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
+                       ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
               11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
-                       ██████████    11.0 ms  task      compactor (rocksdb) 5120
+                       ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
               9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
-                       █████████▋    9.50 ms  task      compactor (rocksdb) 5120
+                       █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest
               48.0 ms.
@@ -88,26 +88,26 @@ fn at_120_columns() {
                 max    14.1 ms  ████████████████████████████████████████████████████████████      112 µs     14.1 ms
 
             Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % was compactor.
-              task      █████████▉       70 %   290 ms   compactor (rocksdb) ████████▌        61 %   251 ms
+              foreign   █████████▉       70 %   290 ms   compactor (rocksdb) ████████▌        61 %   251 ms
               softirq   ██               15 %  60.0 ms   NET_RX              ██               15 %  60.0 ms
-              idle      █▍              9.7 %  40.0 ms   (idle CPU)          █▍              9.7 %  40.0 ms
+              idle_exit █▍              9.7 %  40.0 ms   (leaving idle)      █▍              9.7 %  40.0 ms
               unknown   ▍               2.4 %  10.0 ms   kworker/2:1         █               7.3 %  30.0 ms
               placement ▎               1.9 %  8.00 ms   (no evidence)       ▍               2.4 %  10.0 ms
               irq       ▏               1.0 %  4.00 ms   and 3 more          ▊               5.1 %  21.0 ms
 
             The three longest waits
               14.1 ms  worker-3 4711 (server)  at 4.201 s on CPU 2, woken by softirq NET_RX
-                       █▎            1.80 ms  task      compactor (rocksdb) 5120
-                       █▉            2.70 ms  task      compactor (rocksdb) 5120
-                       ██▌           3.60 ms  task      compactor (rocksdb) 5120
-                       ███▏          4.50 ms  task      compactor (rocksdb) 5120
+                       █▎            1.80 ms  foreign   compactor (rocksdb) 5120
+                       █▉            2.70 ms  foreign   compactor (rocksdb) 5120
+                       ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
+                       ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
               11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
-                       ██████████    11.0 ms  task      compactor (rocksdb) 5120
+                       ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
               9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
-                       █████████▋    9.50 ms  task      compactor (rocksdb) 5120
+                       █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest 48.0 ms.
             Not counted above: 1 wait whose start nobody saw.
@@ -163,7 +163,7 @@ fn with_few_waits() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle      ██████  100 %  3.00 ms   (idle CPU)   ██████  100 %  3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             lost 0 · unknown 0 % · unbalanced 0 · own cost 0 ns CPU (0 % of one CPU)
         "#]],
@@ -202,7 +202,7 @@ fn a_damaged_recording_is_loud() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle      ██████  100 %  3.00 ms   (idle CPU)   ██████  100 %  3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             EVIDENCE LOST: 10,000 records (10 %), 9,000 of them at a full ring. What they
               would have shown is unknown above.
