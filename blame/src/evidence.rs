@@ -10,10 +10,11 @@ use crate::anomaly::Counts;
 use crate::cgroups::Cgroups;
 use crate::class::Classes;
 use crate::decode::{self, Event, Sample};
+use crate::losses::Losses;
 use crate::names::{Names, Strings};
 use crate::order::{self, Hole, Stream};
 use crate::owners::{Owner, Owners};
-use crate::quota::Quota;
+use crate::quota::Refills;
 use crate::timeline::{Draft, Span, Timeline};
 use crate::waits::{Mark, What};
 
@@ -26,11 +27,14 @@ pub(crate) struct Evidence<'a> {
     pub(crate) timelines: BTreeMap<u16, Timeline>,
     /// By CPU, by time.
     pub(crate) samples: BTreeMap<u16, Vec<Sample<'a>>>,
-    pub(crate) quota: Quota,
+    pub(crate) refills: Refills,
+    pub(crate) losses: Losses,
     /// What happened to the victims, in no order.
     pub(crate) marks: Vec<Mark>,
     /// The waits that marks point to.
     pub(crate) waits: Vec<Wait>,
+    /// Waits shorter than this were counted and have no record.
+    pub(crate) floor_ns: u64,
     /// Records read.
     pub(crate) records: u64,
     /// Records missing by their numbers.
@@ -55,9 +59,11 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         classes: Classes { target: &capture.header.target, cgroups },
         timelines: BTreeMap::new(),
         samples: BTreeMap::new(),
-        quota: Quota::default(),
+        refills: Refills::default(),
+        losses: Losses::default(),
         marks: Vec::new(),
         waits: Vec::new(),
+        floor_ns: capture.header.floor_ns,
         records: survey.records,
         missing: 0,
         started_ns: capture.header.started_ns,
@@ -69,7 +75,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         let stream = order::order(cpu, records, last_seq, stopped_ns, anomalies);
         evidence.take(cpu, stream, source.trailer, anomalies);
     }
-    evidence.quota.sort();
+    evidence.refills.sort();
     evidence
 }
 
@@ -130,7 +136,7 @@ impl<'a> Evidence<'a> {
         // A record's own CPU has 16 bits, so on any other number every record was refused.
         let Ok(cpu) = u16::try_from(cpu) else { return };
         self.missing = self.missing.saturating_add(stream.missing);
-        self.quota.lost(&stream.holes);
+        self.losses.add(&stream.holes);
         let mut draft = Draft { holes: stream.holes, ..Draft::default() };
         let mut samples = Vec::new();
         for stamp in &stream.records {
@@ -165,7 +171,7 @@ impl<'a> Evidence<'a> {
                 let (victim, at_ns) = (r.victim, r.header.at_ns);
                 self.marks.push(Mark { victim, at_ns, what: What::Unopened });
             }
-            Event::Refill(r) => self.quota.refill(r, anomalies),
+            Event::Refill(r) => self.refills.add(r, anomalies),
             Event::Task(_) | Event::Sample(_) => {}
         }
     }

@@ -14,6 +14,9 @@
 //! 100 cpu0 refill 9                 cgroup 9 has quota again
 //! cgroup 9 /a/b                     the path of cgroup 9
 //! target all
+//! floor 500                         shorter waits have no record
+//! hz 100                            the sampling clock
+//! steal cpu0 0..1000 40             the kernel's count of stolen time
 //! 100 cpu0 open victim 60..70       options as for wait; also `unseen`
 //! 100 cpu0 unopened victim
 //! lost cpu0 2                       two numbers go by
@@ -33,7 +36,9 @@ use cronx_abi::{
     RefillRecord, SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES,
     UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, layer, opening, task_flag, wait_flag,
 };
-use cronx_recording::{Capture, CpuRecords, CpuTrailer, Frame, Report, Symbols, Target, Trailer};
+use cronx_recording::{
+    Capture, CpuRecords, CpuTrailer, Frame, Report, Stolen, Symbols, Target, Trailer,
+};
 
 use crate::{Options, analyse};
 
@@ -125,6 +130,14 @@ impl Scene {
             }
             ["lost", on, n] => *self.seqs.entry(cpu(on)).or_default() += number(n),
             ["torn"] => self.torn = true,
+            ["floor", ns] => self.capture.header.floor_ns = number(ns),
+            ["hz", hz] => self.capture.header.sample_hz = number(hz) as u32,
+            ["steal", on, span, stolen_ns] => {
+                let (from, to) = pair(span, "..");
+                let (cpu, stolen_ns) = (cpu(on), number(stolen_ns));
+                let (from_ns, to_ns) = (number(from), number(to));
+                self.trailer().steal.push(Stolen { cpu, from_ns, to_ns, stolen_ns });
+            }
             ["target", "all"] => self.capture.header.target = Target::All,
             ["cgroup", id, path] => {
                 self.trailer().cgroups.insert(number(id), path.into());

@@ -5,16 +5,19 @@
 //! ```text
 //! decode    bytes -> one event
 //! order     one CPU's records by sequence: duplicates, holes, inversions
+//! losses    where records of any CPU may be missing
 //! names     who a task was at an instant
 //! cgroups   which lies above which
 //! owners    what a tile can be owed to, as small numbers
 //! evidence  all records -> a timeline for each CPU, the marks of each victim, the samples
 //! timeline  one CPU's time as five lanes: doubt, steal, hard interrupts, softirqs, slices
 //! waits     the marks of a victim -> its waits, by a state machine
+//! steal     the sampling clock and the kernel's count -> what the hypervisor had
 //! quota     until when a thread was throttled
 //! class     an owner and a victim -> the kind of its doing
 //! tile      one wait and the timelines -> tiles that sum to it
 //! tally     nanoseconds by owner -> blame by class and culprit
+//! chain     the waits of wakers, back to the root culprit
 //! metric, tail, worst, fold, report: the parts of the Report
 //! ```
 //!
@@ -60,16 +63,19 @@
 
 mod anomaly;
 mod cgroups;
+mod chain;
 mod class;
 mod decode;
 mod evidence;
 mod fold;
+mod losses;
 mod metric;
 mod names;
 mod order;
 mod owners;
 mod quota;
 mod report;
+mod steal;
 mod tail;
 mod tally;
 mod tile;

@@ -15,14 +15,21 @@ pub(crate) struct Owner(u32);
 
 impl Owner {
     pub(crate) const UNKNOWN: Self = Self(0);
-    pub(crate) const THROTTLED: Self = Self(1);
-    pub(crate) const PLACEMENT: Self = Self(2);
-    pub(crate) const IDLE_EXIT: Self = Self(3);
-    pub(crate) const IDLE: Self = Self(4);
+    pub(crate) const STEAL: Self = Self(1);
+    pub(crate) const THROTTLED: Self = Self(2);
+    pub(crate) const PLACEMENT: Self = Self(3);
+    pub(crate) const IDLE_EXIT: Self = Self(4);
+    pub(crate) const IDLE: Self = Self(5);
 
     /// The classes without culprits, in the order of the numbers above.
-    const PLAIN: [Class; 5] =
-        [Class::Unknown, Class::Throttled, Class::Placement, Class::IdleExit, Class::Idle];
+    const PLAIN: [Class; 6] = [
+        Class::Unknown,
+        Class::Steal,
+        Class::Throttled,
+        Class::Placement,
+        Class::IdleExit,
+        Class::Idle,
+    ];
 
     fn index(self) -> usize {
         self.0 as usize

@@ -15,16 +15,36 @@ use cronx_abi::{RefillRecord, wait_flag};
 
 use crate::anomaly::Counts;
 use crate::cgroups::Cgroups;
-use crate::order::Hole;
+use crate::evidence::Evidence;
 use crate::waits::Interval;
 
-/// Every refill seen, and where others may have been lost.
+/// The instants of every refill seen, by cgroup.
 #[derive(Debug, Default)]
-pub(crate) struct Quota {
-    /// Instants by cgroup, of any CPU.
-    refills: BTreeMap<u64, Vec<u64>>,
-    /// A timer expires on any CPU, so what any of them lost may have been a refill.
-    lost: Vec<Hole>,
+pub(crate) struct Refills(BTreeMap<u64, Vec<u64>>);
+
+impl Refills {
+    pub(crate) fn add(&mut self, record: &RefillRecord, anomalies: &mut Counts) {
+        anomalies.add("refill_of_no_cgroup", u64::from(record.cgroup == 0));
+        self.0.entry(record.cgroup).or_default().push(record.header.at_ns);
+    }
+
+    /// To be called once all is there: a timer expires on any CPU.
+    pub(crate) fn sort(&mut self) {
+        self.0.values_mut().for_each(|instants| instants.sort_unstable());
+    }
+
+    /// The last one of the victim's cgroup, or of one above it, within the wait. A cgroup that the
+    /// kernel could not name takes any; a thread that no record told of takes none, since it had one.
+    fn last_within(&self, interval: &Interval, cgroups: &Cgroups) -> Option<u64> {
+        let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
+        let own = interval.victim.cgroup;
+        let is_its = |of: u64| interval.victim.told && (own == 0 || cgroups.holds(of, own));
+        let within = self.0.iter().filter(|(of, _)| is_its(**of)).filter_map(|(_, instants)| {
+            let before = instants.partition_point(|&at_ns| at_ns <= close_ns);
+            instants[..before].last().copied().filter(|&at_ns| at_ns >= open_ns)
+        });
+        within.max()
+    }
 }
 
 /// The part of a wait before it could run: `[open, until_ns)` throttled, `[until_ns,
@@ -44,76 +64,32 @@ pub(crate) enum Phase {
     Waiting,
 }
 
-impl Quota {
-    pub(crate) fn refill(&mut self, record: &RefillRecord, anomalies: &mut Counts) {
-        anomalies.add("refill_of_no_cgroup", u64::from(record.cgroup == 0));
-        self.refills.entry(record.cgroup).or_default().push(record.header.at_ns);
+/// How long `interval` was throttled.
+pub(crate) fn throttle(
+    interval: &Interval,
+    evidence: &Evidence,
+    anomalies: &mut Counts,
+) -> Throttle {
+    let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
+    let Evidence { refills, losses, classes, .. } = evidence;
+    if interval.wait.flags & wait_flag::THROTTLED == 0 {
+        return Throttle { until_ns: open_ns, doubtful_until_ns: open_ns };
     }
-
-    pub(crate) fn lost(&mut self, holes: &[Hole]) {
-        self.lost.extend(holes);
-    }
-
-    /// To be called once all is there.
-    pub(crate) fn sort(&mut self) {
-        self.refills.values_mut().for_each(|instants| instants.sort_unstable());
-    }
-
-    /// How long `interval` was throttled.
-    pub(crate) fn throttle(
-        &self,
-        interval: &Interval,
-        cgroups: &Cgroups,
-        anomalies: &mut Counts,
-    ) -> Throttle {
-        let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
-        if interval.wait.flags & wait_flag::THROTTLED == 0 {
-            return Throttle { until_ns: open_ns, doubtful_until_ns: open_ns };
+    let told = interval.victim.told;
+    anomalies.add("throttled_in_no_cgroup", u64::from(told && interval.victim.cgroup == 0));
+    match refills.last_within(interval, &classes.cgroups) {
+        Some(at_ns) => Throttle {
+            until_ns: at_ns,
+            doubtful_until_ns: losses.last_within(at_ns, close_ns).unwrap_or(at_ns),
+        },
+        None if interval.censored && told => Throttle {
+            until_ns: losses.first_within(open_ns, close_ns).unwrap_or(close_ns),
+            doubtful_until_ns: close_ns,
+        },
+        None => {
+            anomalies.count("throttled_without_refill");
+            Throttle { until_ns: open_ns, doubtful_until_ns: close_ns }
         }
-        if interval.victim.told && interval.victim.cgroup == 0 {
-            anomalies.count("throttled_in_no_cgroup");
-        }
-        match self.last_refill(interval, cgroups) {
-            Some(at_ns) => Throttle {
-                until_ns: at_ns,
-                doubtful_until_ns: self.last_loss(at_ns, close_ns).unwrap_or(at_ns),
-            },
-            None if interval.censored && interval.victim.told => Throttle {
-                until_ns: self.first_loss(open_ns, close_ns).unwrap_or(close_ns),
-                doubtful_until_ns: close_ns,
-            },
-            None => {
-                anomalies.count("throttled_without_refill");
-                Throttle { until_ns: open_ns, doubtful_until_ns: close_ns }
-            }
-        }
-    }
-
-    /// A cgroup that the kernel could not name takes any refill; a thread that no record told of
-    /// takes none, since it had one.
-    fn last_refill(&self, interval: &Interval, cgroups: &Cgroups) -> Option<u64> {
-        let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
-        let victim = &interval.victim;
-        let is_its =
-            |of: u64| victim.told && (victim.cgroup == 0 || cgroups.holds(of, victim.cgroup));
-        let within =
-            self.refills.iter().filter(|(of, _)| is_its(**of)).filter_map(|(_, instants)| {
-                let before = instants.partition_point(|&at_ns| at_ns <= close_ns);
-                instants[..before].last().copied().filter(|&at_ns| at_ns >= open_ns)
-            });
-        within.max()
-    }
-
-    /// Until when a refill may have been lost that came after `at_ns`.
-    fn last_loss(&self, at_ns: u64, close_ns: u64) -> Option<u64> {
-        let within = self.lost.iter().filter(|h| h.before_ns > at_ns && h.after_ns <= close_ns);
-        within.map(|hole| hole.before_ns.min(close_ns)).max()
-    }
-
-    /// From when on a refill may have been lost.
-    fn first_loss(&self, open_ns: u64, close_ns: u64) -> Option<u64> {
-        let within = self.lost.iter().filter(|h| h.before_ns >= open_ns && h.after_ns < close_ns);
-        within.map(|hole| hole.after_ns.max(open_ns)).min()
     }
 }
 

@@ -10,13 +10,14 @@ use crate::fold::Folds;
 use crate::tally::Tally;
 use crate::tile::Tiler;
 use crate::waits::{self, Interval, Waits};
-use crate::{Options, metric, tail, worst};
+use crate::{Options, metric, steal, tail, worst};
 
 /// From records to Report.
 pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     let mut anomalies = Counts::default();
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
+    steal::find(capture, &mut evidence);
     let blamed = blame(capture, &evidence, &waits, options, &mut anomalies);
     let strings = &evidence.strings;
     let unknown_ns = blamed.all.unknown_ns();
@@ -84,7 +85,7 @@ fn blame(
             tally.add(&tiles);
         }
         if rank < options.worst {
-            worst.push(worst::miss(interval, &tiles, evidence));
+            worst.push(worst::miss(interval, &tiles, waits, evidence));
         }
     }
     // Censored waits are tiled for the balance alone: their sums would mix with no other.

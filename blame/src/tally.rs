@@ -39,6 +39,12 @@ impl Tally {
         unknown.fold(0, |sum, (_, owed)| sum.saturating_add(*owed))
     }
 
+    /// Whom most is owed to; of equals the first class and owner.
+    pub(crate) fn largest(&self) -> Option<((Class, Owner), u64)> {
+        let owed = self.owed.iter().map(|(who, ns)| (*who, *ns));
+        owed.max_by_key(|&(who, ns)| (ns, Reverse(who)))
+    }
+
     /// Largest first.
     pub(crate) fn classes(&self) -> Vec<ClassBlame> {
         let mut by_class: BTreeMap<Class, u64> = BTreeMap::new();

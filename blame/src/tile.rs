@@ -7,7 +7,7 @@ use crate::anomaly::Counts;
 use crate::class::Classes;
 use crate::evidence::Evidence;
 use crate::owners::{Owner, Owners};
-use crate::quota::{Phase, Throttle};
+use crate::quota::{self, Phase, Throttle};
 use crate::timeline::{Piece, Timeline};
 use crate::waits::{Interval, Mark, What};
 
@@ -39,8 +39,8 @@ pub(crate) struct Tiler<'a> {
 impl Tiler<'_> {
     /// Replaces what is in `tiles` by the tiles of `interval`.
     pub(crate) fn tile(&mut self, interval: &Interval, tiles: &mut Vec<Tile>) {
-        let Evidence { owners, classes, quota, marks, .. } = self.evidence;
-        let throttle = quota.throttle(interval, &classes.cgroups, self.anomalies);
+        let Evidence { owners, classes, marks, .. } = self.evidence;
+        let throttle = quota::throttle(interval, self.evidence, self.anomalies);
         let mut row = Row { owners, classes, interval, throttle, tiles };
         row.tiles.clear();
         self.placement(&mut row);

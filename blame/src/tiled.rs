@@ -3,12 +3,12 @@
 use cronx_abi::TaskKey;
 use cronx_recording::{Capture, Class};
 
-use crate::Options;
 use crate::anomaly::Counts;
 use crate::evidence::{self, Evidence};
 use crate::owners::{Kind, Owner};
 use crate::tile::{Tile, Tiler};
 use crate::waits::{self, Interval};
+use crate::{Options, steal};
 
 /// One wait and what it was spent on. Instants are CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub(crate) fn tiles(capture: &Capture, options: &Options) -> Vec<TiledWait> {
     let mut anomalies = Counts::default();
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
+    steal::find(capture, &mut evidence);
     let mut tiler = Tiler { evidence: &evidence, anomalies: &mut anomalies, unbalanced: 0 };
     let closed = waits.closed.iter().map(|interval| (false, interval));
     let censored = waits.censored.iter().map(|interval| (true, interval));

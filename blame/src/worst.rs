@@ -3,12 +3,18 @@
 use cronx_abi::{TaskKey, Waker, opening};
 use cronx_recording::{Miss, TileReport, Untrusted};
 
+use crate::chain;
 use crate::evidence::Evidence;
 use crate::tile::Tile;
-use crate::waits::Interval;
+use crate::waits::{Interval, Waits};
 
 /// One wait in words.
-pub(crate) fn miss(interval: &Interval, tiles: &[Tile], evidence: &Evidence) -> Miss {
+pub(crate) fn miss(
+    interval: &Interval,
+    tiles: &[Tile],
+    waits: &Waits,
+    evidence: &Evidence,
+) -> Miss {
     let wait = &interval.wait;
     Miss {
         thread: evidence.strings.text(interval.victim.thread),
@@ -19,6 +25,9 @@ pub(crate) fn miss(interval: &Interval, tiles: &[Tile], evidence: &Evidence) -> 
         waited_ns: interval.length_ns(),
         cpu: wait.cpu.into(),
         opening: opening_word(wait.opening).to_owned(),
+        cgroup: evidence.classes.cgroups.path(interval.victim.cgroup),
+        priority: interval.victim.known_priority(),
+        chain: chain::links(interval, waits, evidence),
         waker: waker(&wait.waker, wait.open_ns, evidence),
         tiles: tiles.iter().map(|tile| tile_report(tile, wait.open_ns, evidence)).collect(),
     }

@@ -24,6 +24,6 @@ pub use capture::{
 pub use error::Error;
 pub use report::{
     Anomalies, Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Keyed,
-    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, TileReport,
+    Link, Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, TileReport,
 };
 pub use untrusted::Untrusted;

@@ -324,10 +324,40 @@ pub struct Miss {
     pub cpu: u32,
     /// What opened it: `wakeup`, `fork`, `preempted`.
     pub opening: String,
+    /// Its cgroup, as [`Culprit::cgroup`].
+    pub cgroup: Untrusted,
+    /// Its priority, as [`Culprit::priority`].
+    pub priority: Option<i32>,
     /// Who or what woke it, in words; empty if nobody did or nobody knows.
     pub waker: Untrusted,
+    /// Why it was not woken earlier: its waker's own wait just before the waking, then that one's
+    /// waker's, and so on, eight at most. Empty if the waker had none, or is an interrupt.
+    pub chain: Vec<Link>,
     /// The tiles in order; they sum to `waited_ns`.
     pub tiles: Vec<TileReport>,
+}
+
+/// A wait of a waker, which ended before it woke whoever stands before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The waker's thread name.
+    pub thread: Untrusted,
+    /// Its process's name.
+    pub process: Untrusted,
+    /// The thread.
+    pub tid: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// How long it had waited itself.
+    pub waited_ns: u64,
+    /// From its switch-in to the waking that it did, or to what came of it if that was later.
+    pub ran_ns: u64,
+    /// The class that it waited for most.
+    pub class: Class,
+    /// And the culprit.
+    pub culprit: Culprit,
+    /// How long it waited for that one.
+    pub owed_ns: u64,
 }
 
 /// A piece of one wait with one class and, where known, one culprit.

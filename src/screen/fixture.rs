@@ -1,8 +1,9 @@
 //! Reports made by hand: what a recording of a server beside a compactor could say.
 
 use cronx_recording::{
-    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, LoadEnd, Metric,
-    MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, Target, TileReport, histogram,
+    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Link, LoadEnd,
+    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, Target, TileReport,
+    histogram,
 };
 
 const MS: u64 = 1_000_000;
@@ -153,15 +154,14 @@ fn misses() -> Vec<Miss> {
     for i in 1..=5 {
         many.extend([compactor(i * 900_000), rx(i * 41_000)]);
     }
+    let last = vec![placement(), rx(300_000), compactor(9_500_000)];
     vec![
         miss("wakeup", "softirq NET_RX", 4_201_377_000, many),
-        miss("preempted", "", 9_870_100_000, vec![compactor(11_000_000)]),
-        miss(
-            "wakeup",
-            "acceptor 4702",
-            510_000_000,
-            vec![placement(), rx(300_000), compactor(9_500_000)],
-        ),
+        Miss {
+            priority: Some(130),
+            ..miss("preempted", "", 9_870_100_000, vec![compactor(11_000_000)])
+        },
+        Miss { chain: chain(), ..miss("wakeup", "acceptor (4702)", 510_000_000, last) },
     ]
 }
 
@@ -181,9 +181,28 @@ fn miss(opening: &str, waker: &str, at_ns: u64, pieces: Vec<(Class, Culprit, u64
         waited_ns,
         cpu: 2,
         opening: opening.to_owned(),
+        cgroup: "/app".into(),
+        priority: Some(120),
         waker: waker.into(),
+        chain: vec![],
         tiles,
     }
+}
+
+/// The acceptor waited for the compactor, and who woke the acceptor for nobody else.
+fn chain() -> Vec<Link> {
+    let link = |thread: &str, tid, waited_ns, owed_ns| Link {
+        thread: thread.into(),
+        process: "server".into(),
+        tid,
+        tgid: 4700,
+        waited_ns,
+        ran_ns: 4_000,
+        class: Class::Foreign,
+        culprit: culprit("compactor", "rocksdb", 5120),
+        owed_ns,
+    };
+    vec![link("acceptor", 4702, 3_100_000, 2_900_000), link("main", 4700, 900_000, 900_000)]
 }
 
 fn folds() -> Vec<Fold> {

@@ -55,12 +55,13 @@ fn at_80_columns() {
                        ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
                        ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
-              11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
+              11.0 ms  worker-3 4711 (server) nice 10  at 9.870 s on CPU 2, preempted
                        ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
-              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
+              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor (4702)
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
                        █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
+                       before that acceptor 4702 waited 3.10 ms, 2.90 ms for compactor (roc…
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest
               48.0 ms.
@@ -102,12 +103,13 @@ fn at_120_columns() {
                        ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
                        ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
-              11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
+              11.0 ms  worker-3 4711 (server) nice 10  at 9.870 s on CPU 2, preempted
                        ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
-              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
+              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor (4702)
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
                        █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
+                       before that acceptor 4702 waited 3.10 ms, 2.90 ms for compactor (rocksdb); before that main 4700 waited 900 …
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest 48.0 ms.
             Not counted above: 1 wait whose start nobody saw.
@@ -233,6 +235,9 @@ fn hostile(name: &str) -> Report {
     for miss in &mut report.worst {
         (miss.thread, miss.process, miss.waker) = (untrusted(), untrusted(), untrusted());
         miss.opening = name.to_owned();
+        for link in &mut miss.chain {
+            (link.thread, link.culprit) = (untrusted(), fixture::culprit(name, name, 1));
+        }
         for tile in &mut miss.tiles {
             tile.culprit = fixture::culprit(name, name, 1);
         }
