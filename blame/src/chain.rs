@@ -75,7 +75,7 @@ fn link(before: &Interval, woken: &Wait, evidence: &Evidence) -> Option<Link> {
     Tiler { evidence, anomalies: &mut anomalies, unbalanced: 0 }.tile(before, &mut tiles);
     let mut tally = Tally::default();
     tally.add(&tiles);
-    let ((class, owner), owed_ns) = tally.largest()?;
+    let &(owed_ns, (class, owner)) = tally.largest_first().first()?;
     let strings = &evidence.strings;
     Some(Link {
         thread: strings.text(before.victim.thread),

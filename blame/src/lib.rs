@@ -17,8 +17,11 @@
 //! class     an owner and a victim -> the kind of its doing
 //! tile      one wait and the timelines -> tiles that sum to it
 //! tally     nanoseconds by owner -> blame by class and culprit
-//! chain     the waits of wakers, back to the root culprit
-//! metric, tail, worst, fold, report: the parts of the Report
+//! spared    the waits that were counted and have no record
+//! metric    the distributions, each a `distribution`
+//! tail      the blame of the longest waits; `blocks` says how sure, `what_if` what else
+//! chain     the waits of wakers, back to the root culprit; with each of the `worst`
+//! fold      the flamegraph; `cost` what the probes took; `report` puts all together
 //! ```
 //!
 //! It is a pure function and total: bad evidence becomes an anomaly that is counted, never a panic
@@ -62,10 +65,13 @@
 )]
 
 mod anomaly;
+mod blocks;
 mod cgroups;
 mod chain;
 mod class;
+mod cost;
 mod decode;
+mod distribution;
 mod evidence;
 mod fold;
 mod losses;
@@ -75,6 +81,7 @@ mod order;
 mod owners;
 mod quota;
 mod report;
+mod spared;
 mod steal;
 mod tail;
 mod tally;
@@ -82,6 +89,7 @@ mod tile;
 mod tiled;
 mod timeline;
 mod waits;
+mod what_if;
 mod worst;
 
 #[cfg(test)]

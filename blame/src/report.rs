@@ -1,16 +1,20 @@
 //! The stages in order, and the Report put together from what they give.
 
 use cronx_recording::{
-    Capture, Censored, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Tail, Trailer,
+    Capture, Censored, Class, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Trailer,
+    WhatIf,
 };
 
 use crate::anomaly::Counts;
 use crate::evidence::{self, Evidence};
 use crate::fold::Folds;
+use crate::spared::Spared;
+use crate::tail::TailBlame;
 use crate::tally::Tally;
 use crate::tile::Tiler;
 use crate::waits::{self, Interval, Waits};
-use crate::{Options, metric, steal, tail, worst};
+use crate::what_if::WhatIfs;
+use crate::{Options, cost, metric, steal, tail, worst};
 
 /// From records to Report.
 pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
@@ -18,9 +22,12 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
     steal::find(capture, &mut evidence);
-    let blamed = blame(capture, &evidence, &waits, options, &mut anomalies);
-    let strings = &evidence.strings;
-    let unknown_ns = blamed.all.unknown_ns();
+    let spared = Spared::new(capture, options, &mut anomalies);
+    let blamed = blame(capture, &evidence, &waits, &spared, options, &mut anomalies);
+    let tail = blamed.tail.map(|tail| {
+        let what_if = what_if(&tail, &waits, &spared, &evidence);
+        tail.report(what_if, &evidence)
+    });
     Report {
         schema: SCHEMA.to_owned(),
         provenance: provenance(capture, &evidence),
@@ -30,21 +37,16 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
         misses: options.objective_ns.map(|objective| misses(&waits.closed, objective)),
         censored: censored(&waits.censored),
         boundary: waits.boundary,
-        metrics: metric::metrics(&waits.closed, strings),
-        blame: blamed.all.classes(),
-        culprits: blamed.all.culprits(&evidence),
-        tail: blamed.tail.map(|(threshold_ns, tally)| Tail {
-            threshold_ns,
-            waits: tally.waits,
-            waited_ns: tally.waited_ns,
-            blame: tally.classes(),
-            culprits: tally.culprits(&evidence),
-        }),
+        spared: spared.summary(),
+        metrics: metric::metrics(&waits.closed, &spared, &evidence),
+        blame: blamed.all.classes(|_| None),
+        culprits: blamed.all.culprits(&evidence, |_| None),
+        tail,
         worst: blamed.worst,
         folds: blamed.folds,
         health: Health {
             unbalanced: blamed.unbalanced,
-            unknown_ns,
+            unknown_ns: blamed.all.owed_to_class(Class::Unknown),
             ..health(capture, &evidence, anomalies)
         },
     }
@@ -53,8 +55,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
 /// What one pass over the tiles of every wait gives.
 struct Blamed {
     all: Tally,
-    /// The threshold, and what is at or above it.
-    tail: Option<(u64, Tally)>,
+    tail: Option<TailBlame>,
     worst: Vec<Miss>,
     folds: Vec<Fold>,
     unbalanced: u64,
@@ -64,13 +65,14 @@ fn blame(
     capture: &Capture,
     evidence: &Evidence,
     waits: &Waits,
+    spared: &Spared,
     options: &Options,
     anomalies: &mut Counts,
 ) -> Blamed {
     let ranked = longest_first(&waits.closed);
     let lengths: Vec<_> = ranked.iter().map(|&i| waits.closed[i as usize].length_ns()).collect();
-    let mut tail = tail::threshold_ns(&lengths, options.objective_ns)
-        .map(|threshold_ns| (threshold_ns, Tally::default()));
+    let mut tail = tail::threshold_ns(&lengths, spared.below(), options.objective_ns)
+        .map(|threshold_ns| TailBlame::new(threshold_ns, evidence));
     let mut all = Tally::default();
     let mut folds = Folds::new(evidence);
     let mut worst = Vec::new();
@@ -81,8 +83,8 @@ fn blame(
         cutter.tile(interval, &mut tiles);
         all.add(&tiles);
         folds.add(interval.victim.thread, &tiles);
-        if let Some((_, tally)) = tail.as_mut().filter(|(from, _)| interval.length_ns() >= *from) {
-            tally.add(&tiles);
+        if let Some(tail) = tail.as_mut().filter(|tail| tail.has(interval)) {
+            tail.add(interval, &tiles);
         }
         if rank < options.worst {
             worst.push(worst::miss(interval, &tiles, waits, evidence));
@@ -95,6 +97,19 @@ fn blame(
     let unbalanced = cutter.unbalanced;
     let folds = folds.finish(evidence, &capture.symbols);
     Blamed { all, tail, worst, folds, unbalanced }
+}
+
+/// A second pass, since whom to take out is known after the first. What is odd was counted there.
+fn what_if(tail: &TailBlame, waits: &Waits, spared: &Spared, evidence: &Evidence) -> Vec<WhatIf> {
+    let mut what_ifs = WhatIfs::new(&tail.tally, evidence);
+    let mut counted = Counts::default();
+    let mut cutter = Tiler { evidence, anomalies: &mut counted, unbalanced: 0 };
+    let mut tiles = Vec::new();
+    for interval in &waits.closed {
+        cutter.tile(interval, &mut tiles);
+        what_ifs.add(&tiles);
+    }
+    what_ifs.finish(spared, evidence)
 }
 
 /// Numbers of the waits; of equally long ones the earlier comes first.
@@ -154,6 +169,7 @@ fn health(capture: &Capture, evidence: &Evidence, mut anomalies: Counts) -> Heal
         anomalies: anomalies.into_report(),
         samples: evidence.samples.values().map(|s| s.len() as u64).sum(),
         profiler_cpu_ns: trailer.profiler_cpu_ns,
+        own_cost_ns: cost::own_ns(trailer),
         torn: capture.torn.clone(),
         degraded: degraded(capture),
         ..Health::default()

@@ -1,9 +1,9 @@
 //! Nanoseconds by owner, and from them the blame by class and by culprit.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use cronx_recording::{Class, ClassBlame, Culprit, CulpritBlame};
+use cronx_recording::{Class, ClassBlame, Culprit, CulpritBlame, ShareInterval};
 
 use crate::evidence::Evidence;
 use crate::owners::Owner;
@@ -34,46 +34,55 @@ impl Tally {
         }
     }
 
-    pub(crate) fn unknown_ns(&self) -> u64 {
-        let unknown = self.owed.iter().filter(|((class, _), _)| *class == Class::Unknown);
-        unknown.fold(0, |sum, (_, owed)| sum.saturating_add(*owed))
+    pub(crate) fn owed_to(&self, who: (Class, Owner)) -> u64 {
+        self.owed.get(&who).copied().unwrap_or_default()
     }
 
-    /// Whom most is owed to; of equals the first class and owner.
-    pub(crate) fn largest(&self) -> Option<((Class, Owner), u64)> {
-        let owed = self.owed.iter().map(|(who, ns)| (*who, *ns));
-        owed.max_by_key(|&(who, ns)| (ns, Reverse(who)))
+    pub(crate) fn owed_to_class(&self, class: Class) -> u64 {
+        let of_class = self.owed.iter().filter(|((of, _), _)| *of == class);
+        of_class.fold(0, |sum, (_, owed)| sum.saturating_add(*owed))
+    }
+
+    /// Of equals the first class and owner comes first.
+    pub(crate) fn largest_first(&self) -> Vec<(u64, (Class, Owner))> {
+        let mut owed: Vec<_> = self.owed.iter().map(|(who, ns)| (*ns, *who)).collect();
+        owed.sort_unstable_by_key(|&(ns, who)| (Reverse(ns), who));
+        owed
     }
 
     /// Largest first.
-    pub(crate) fn classes(&self) -> Vec<ClassBlame> {
-        let mut by_class: BTreeMap<Class, u64> = BTreeMap::new();
-        for ((class, _), waited_ns) in &self.owed {
-            let owed = by_class.entry(*class).or_default();
-            *owed = owed.saturating_add(*waited_ns);
-        }
-        let mut blame: Vec<_> = by_class
-            .into_iter()
-            .map(|(class, waited_ns)| ClassBlame { class, waited_ns })
-            .collect();
-        blame.sort_by_key(|b| std::cmp::Reverse(b.waited_ns));
+    pub(crate) fn classes(
+        &self,
+        interval: impl Fn(Class) -> Option<ShareInterval>,
+    ) -> Vec<ClassBlame> {
+        let classes: BTreeSet<_> = self.owed.keys().map(|(class, _)| *class).collect();
+        let row = |class| ClassBlame {
+            class,
+            waited_ns: self.owed_to_class(class),
+            interval: interval(class),
+        };
+        let mut blame: Vec<_> = classes.into_iter().map(row).collect();
+        blame.sort_by_key(|row| Reverse(row.waited_ns));
         blame
     }
 
     /// Largest first; what does not fit is one row, under the class of its largest.
-    pub(crate) fn culprits(&self, evidence: &Evidence) -> Vec<CulpritBlame> {
-        let mut owed: Vec<_> = self.owed.iter().map(|(who, ns)| (Reverse(*ns), *who)).collect();
-        owed.sort_unstable();
+    pub(crate) fn culprits(
+        &self,
+        evidence: &Evidence,
+        interval: impl Fn((Class, Owner)) -> Option<ShareInterval>,
+    ) -> Vec<CulpritBlame> {
+        let mut owed = self.largest_first();
         let rest = owed.split_off(owed.len().min(ROWS));
-        let row = |&(Reverse(waited_ns), (class, owner)): &(Reverse<u64>, (Class, Owner))| {
-            CulpritBlame { class, culprit: evidence.culprit(owner), waited_ns }
+        let row = |&(waited_ns, who): &(u64, (Class, Owner))| {
+            let (class, culprit) = (who.0, evidence.culprit(who.1));
+            CulpritBlame { class, culprit, waited_ns, interval: interval(who) }
         };
         let mut rows: Vec<_> = owed.iter().map(row).collect();
         if let Some(&(_, (class, _))) = rest.first() {
-            let owed = rest.iter().map(|(Reverse(waited_ns), _)| waited_ns);
-            let waited_ns = owed.fold(0, |sum: u64, owed| sum.saturating_add(*owed));
+            let waited_ns = rest.iter().fold(0, |sum: u64, (owed, _)| sum.saturating_add(*owed));
             let culprit = Culprit { name: OTHER.into(), ..Culprit::default() };
-            rows.push(CulpritBlame { class, culprit, waited_ns });
+            rows.push(CulpritBlame { class, culprit, waited_ns, interval: None });
         }
         rows
     }

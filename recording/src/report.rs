@@ -32,6 +32,9 @@ pub struct Report {
     pub censored: Censored,
     /// Waits of which an end is not known; they are in no figure above.
     pub boundary: Boundary,
+    /// Waits too short for a record, if there was a floor. They are in the metrics over all and by
+    /// CPU, and in the rank of the tail's threshold, and in no other figure.
+    pub spared: Option<SparedWaits>,
     /// wake-to-run, placement, run-queue latency: always these three, in this order.
     pub metrics: Vec<Metric>,
     /// `waited_ns` by class, largest first.
@@ -89,6 +92,19 @@ pub struct Boundary {
     pub close_unknown: u64,
 }
 
+/// Waits that were counted in the kernel and have no record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparedWaits {
+    /// They were shorter than this.
+    pub floor_ns: u64,
+    /// How many.
+    pub waits: u64,
+    /// Their length in all.
+    pub waited_ns: u64,
+    /// Whether they are in no figure at all, since a filter cannot say whose they were.
+    pub left_out: bool,
+}
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,7 +128,7 @@ impl MetricName {
     }
 }
 
-/// One metric over all waits, and over the waits of each process, thread name and CPU.
+/// One metric over all waits, and over the waits of each process, thread name, cgroup and CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Which.
@@ -123,6 +139,8 @@ pub struct Metric {
     pub by_process: Vec<Keyed>,
     /// By thread name, likewise.
     pub by_thread: Vec<Keyed>,
+    /// By the path of the cgroup, likewise; `(unknown)` is one too.
+    pub by_cgroup: Vec<Keyed>,
     /// By the CPU it ran on, likewise.
     pub by_cpu: Vec<Keyed>,
 }
@@ -130,7 +148,7 @@ pub struct Metric {
 /// One value of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Keyed {
-    /// The process, thread name, or CPU.
+    /// The process, thread name, cgroup, or CPU.
     pub key: Untrusted,
     /// Its figures.
     pub quantiles: Quantiles,
@@ -271,16 +289,46 @@ pub struct Culprit {
 }
 
 /// Nanoseconds of waiting owed to a class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassBlame {
     /// The class.
     pub class: Class,
     /// How long.
     pub waited_ns: u64,
+    /// How sure its share of the tail is; `None` of all waits, and where nobody can tell.
+    pub interval: Option<ShareInterval>,
+}
+
+/// Where a share would lie in 95 of 100 recordings like this one: the bootstrap's percentiles over
+/// blocks of 1/32 of the recording (at least 50 ms). Said only if 8 blocks hold waits of the tail.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShareInterval {
+    /// From 0 to 1.
+    pub low: f64,
+    /// From 0 to 1.
+    pub high: f64,
+}
+
+/// The quantiles of wake-to-run with everything of one class or culprit taken out of each wait. A
+/// first-order estimate: without it, the threads would also have run, and waited, at other times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// What is taken out, or the class under which the culprit costs most.
+    pub class: Class,
+    /// Who is taken out; `None` for the whole class.
+    pub culprit: Option<Culprit>,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 90 %.
+    pub p90_ns: Option<u64>,
+    /// 99 %.
+    pub p99_ns: Option<u64>,
+    /// 99.9 %.
+    pub p999_ns: Option<u64>,
 }
 
 /// Nanoseconds of waiting owed to a culprit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CulpritBlame {
     /// The class.
     pub class: Class,
@@ -288,12 +336,15 @@ pub struct CulpritBlame {
     pub culprit: Culprit,
     /// How long.
     pub waited_ns: u64,
+    /// As [`ClassBlame::interval`]; `None` of `(other)` too.
+    pub interval: Option<ShareInterval>,
 }
 
 /// The waits at or above P99 of wake-to-run, and above the objective if there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// A wait of at least this length is in the tail.
+    /// A wait of at least this length is in the tail. Where P99 itself is too short for a record, the
+    /// floor.
     pub threshold_ns: u64,
     /// How many waits.
     pub waits: u64,
@@ -303,6 +354,8 @@ pub struct Tail {
     pub blame: Vec<ClassBlame>,
     /// By culprit, largest first; at most 256, then `(other)`.
     pub culprits: Vec<CulpritBlame>,
+    /// How it would be without each class of it, then without each of its eight largest culprits.
+    pub what_if: Vec<WhatIf>,
 }
 
 /// One long wait, tile by tile.
@@ -419,6 +472,9 @@ pub struct Health {
     pub samples: u64,
     /// CPU time of the profiler's own process during the window.
     pub profiler_cpu_ns: u64,
+    /// What the probes took in all: extrapolated from the runs that the kernel timed to the events
+    /// that there were. `None` if it timed none.
+    pub own_cost_ns: Option<u64>,
     /// Where and how the Capture broke off, if it did.
     pub torn: Option<String>,
     /// What could not be had, one sentence each.

@@ -2,8 +2,8 @@
 
 use cronx_recording::{
     Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Link, LoadEnd,
-    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, Target, TileReport,
-    histogram,
+    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval, Tail, Target,
+    TileReport, WhatIf, histogram,
 };
 
 const MS: u64 = 1_000_000;
@@ -17,6 +17,7 @@ pub(crate) fn plausible() -> Report {
         waits: 43_120,
         waited_ns: 1_830 * MS,
         misses: Some(12),
+        spared: None,
         censored: Censored { count: 2, waited_ns: 61 * MS, max_ns: 48 * MS },
         boundary: Boundary { open_unknown: 1, close_unknown: 0 },
         metrics: vec![
@@ -26,13 +27,7 @@ pub(crate) fn plausible() -> Report {
         ],
         blame: classes(&[1_100, 400, 30, 180, 30, 90]),
         culprits: culprits(&[900, 400, 180, 120, 90, 80, 30, 30]),
-        tail: Some(Tail {
-            threshold_ns: 3_104_000,
-            waits: 432,
-            waited_ns: 412 * MS,
-            blame: classes(&[290, 60, 4, 40, 8, 10]),
-            culprits: culprits(&[251, 60, 40, 30, 10, 9, 8, 4]),
-        }),
+        tail: Some(tail()),
         worst: misses(),
         folds: folds(),
         health: Health {
@@ -40,8 +35,43 @@ pub(crate) fn plausible() -> Report {
             unknown_ns: 90 * MS,
             samples: 3_800,
             profiler_cpu_ns: 61 * MS,
+            own_cost_ns: Some(48 * MS),
             ..Health::default()
         },
+    }
+}
+
+fn tail() -> Tail {
+    let mut tail = Tail {
+        threshold_ns: 3_104_000,
+        waits: 432,
+        waited_ns: 412 * MS,
+        blame: classes(&[290, 60, 4, 40, 8, 10]),
+        culprits: culprits(&[251, 60, 40, 30, 10, 9, 8, 4]),
+        what_if: vec![
+            what_if(Class::Foreign, None, 811_000),
+            what_if(Class::Softirq, None, 2_800_000),
+            what_if(Class::Unknown, None, 3_104_000),
+            what_if(Class::Foreign, Some(culprit("compactor", "rocksdb", 5120)), 1_020_000),
+            what_if(Class::Softirq, Some(culprit("NET_RX", "", 0)), 2_800_000),
+        ],
+    };
+    let sure = |low, high| Some(ShareInterval { low, high });
+    tail.blame[0].interval = sure(0.66, 0.735);
+    tail.blame[1].interval = sure(0.02, 0.268);
+    tail.culprits[0].interval = sure(0.571, 0.652);
+    tail.culprits[1].interval = sure(0.02, 0.268);
+    tail
+}
+
+fn what_if(class: Class, culprit: Option<Culprit>, p99_ns: u64) -> WhatIf {
+    WhatIf {
+        class,
+        culprit,
+        p50_ns: Some(12_000),
+        p90_ns: Some(70_000),
+        p99_ns: Some(p99_ns),
+        p999_ns: None,
     }
 }
 
@@ -70,7 +100,7 @@ pub(crate) fn few() -> Report {
     let mut report = Report {
         waits: 42,
         waited_ns: 3 * MS,
-        blame: vec![ClassBlame { class: Class::IdleExit, waited_ns: 3 * MS }],
+        blame: vec![ClassBlame { class: Class::IdleExit, waited_ns: 3 * MS, interval: None }],
         culprits: vec![blamed(Class::IdleExit, "", "", 0, 3)],
         ..idle()
     };
@@ -104,7 +134,7 @@ fn metric(name: MetricName, [p50, p90, p99, p999, max_ns]: [u64; 5]) -> Metric {
         max_ns,
         histogram: histogram::encode(&histogram::empty()),
     };
-    Metric { name, all, by_process: vec![], by_thread: vec![], by_cpu: vec![] }
+    Metric { name, all, by_process: vec![], by_thread: vec![], by_cgroup: vec![], by_cpu: vec![] }
 }
 
 fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
@@ -119,7 +149,7 @@ fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
     let mut blame: Vec<_> = order
         .into_iter()
         .zip(ms)
-        .map(|(class, ms)| ClassBlame { class, waited_ns: ms * MS })
+        .map(|(class, ms)| ClassBlame { class, waited_ns: ms * MS, interval: None })
         .collect();
     blame.sort_by_key(|blame| std::cmp::Reverse(blame.waited_ns));
     blame
@@ -139,7 +169,8 @@ fn culprits(ms: &[u64; 8]) -> Vec<CulpritBlame> {
 }
 
 fn blamed(class: Class, name: &str, process: &str, tid: u32, ms: u64) -> CulpritBlame {
-    CulpritBlame { class, culprit: culprit(name, process, tid), waited_ns: ms * MS }
+    let culprit = culprit(name, process, tid);
+    CulpritBlame { class, culprit, waited_ns: ms * MS, interval: None }
 }
 
 pub(crate) fn culprit(name: &str, process: &str, tid: u32) -> Culprit {
