@@ -39,16 +39,14 @@ impl<'a> Cgroups<'a> {
         id == ROOT || self.known(id).is_some_and(|path| path.raw() == "/")
     }
 
-    /// Whether `above` is `below` itself or one of those that it lies in.
-    pub(crate) fn holds(&self, above: u64, below: u64) -> bool {
+    /// Whether `above` is `below` itself or one of those that it lies in; `None` where a path is
+    /// missing.
+    pub(crate) fn holds(&self, above: u64, below: u64) -> Option<bool> {
         if above == below || self.is_root(above) {
-            return true;
+            return Some(true);
         }
-        let (Some(above), Some(below)) = (self.known(above), self.known(below)) else {
-            return false;
-        };
-        let rest = below.raw().strip_prefix(above.raw());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let rest = self.known(below)?.raw().strip_prefix(self.known(above)?.raw());
+        Some(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 }
 
@@ -82,9 +80,11 @@ mod tests {
     #[test]
     fn above_is_by_whole_names() {
         check(|cgroups| {
-            let above_9 = [1, 7, 8, 9, 10, 5, 0].map(|id| cgroups.holds(id, 9));
-            assert_eq!(above_9, [true, true, true, true, false, false, false]);
-            assert!(!cgroups.holds(9, 8) && cgroups.holds(5, 5));
+            let above_9 = [1, 7, 8, 9, 10].map(|id| cgroups.holds(id, 9));
+            assert_eq!(above_9, [true, true, true, true, false].map(Some));
+            assert_eq!(cgroups.holds(9, 8), Some(false));
+            assert_eq!([cgroups.holds(5, 9), cgroups.holds(9, 5)], [None, None]);
+            assert_eq!(cgroups.holds(5, 5), Some(true));
         });
     }
 }

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use cronx_abi::{RefillRecord, wait_flag};
 
 use crate::anomaly::Counts;
-use crate::cgroups::Cgroups;
 use crate::evidence::Evidence;
+use crate::names::Named;
 use crate::waits::Interval;
 
 /// The instants of every refill seen, by cgroup.
@@ -33,12 +33,9 @@ impl Refills {
         self.0.values_mut().for_each(|instants| instants.sort_unstable());
     }
 
-    /// The last one of the victim's cgroup, or of one above it, within the wait. A cgroup that the
-    /// kernel could not name takes any; a thread that no record told of takes none, since it had one.
-    fn last_within(&self, interval: &Interval, cgroups: &Cgroups) -> Option<u64> {
+    /// The last one within the wait, of the cgroups that are its.
+    fn last_within(&self, interval: &Interval, is_its: impl Fn(u64) -> bool) -> Option<u64> {
         let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
-        let own = interval.victim.cgroup;
-        let is_its = |of: u64| interval.victim.told && (own == 0 || cgroups.holds(of, own));
         let within = self.0.iter().filter(|(of, _)| is_its(**of)).filter_map(|(_, instants)| {
             let before = instants.partition_point(|&at_ns| at_ns <= close_ns);
             instants[..before].last().copied().filter(|&at_ns| at_ns >= open_ns)
@@ -71,18 +68,22 @@ pub(crate) fn throttle(
     anomalies: &mut Counts,
 ) -> Throttle {
     let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
-    let Evidence { refills, losses, classes, .. } = evidence;
+    let Evidence { refills, losses, .. } = evidence;
     if interval.wait.flags & wait_flag::THROTTLED == 0 {
         return Throttle { until_ns: open_ns, doubtful_until_ns: open_ns };
     }
     let told = interval.victim.told;
     anomalies.add("throttled_in_no_cgroup", u64::from(told && interval.victim.cgroup == 0));
-    match refills.last_within(interval, &classes.cgroups) {
-        Some(at_ns) => Throttle {
-            until_ns: at_ns,
-            doubtful_until_ns: losses.last_within(at_ns, close_ns).unwrap_or(at_ns),
-        },
-        None if interval.censored && told => Throttle {
+    let last =
+        |wanted| refills.last_within(interval, |of| of_victim(of, interval, evidence) == wanted);
+    let (certain, perhaps) = (last(Some(true)), last(None));
+    match certain {
+        Some(at_ns) => {
+            let lost = losses.last_within(at_ns, close_ns);
+            let doubtful_until_ns = lost.max(perhaps).map_or(at_ns, |until_ns| until_ns.max(at_ns));
+            Throttle { until_ns: at_ns, doubtful_until_ns }
+        }
+        None if interval.censored && told && perhaps.is_none() => Throttle {
             until_ns: losses.first_within(open_ns, close_ns).unwrap_or(close_ns),
             doubtful_until_ns: close_ns,
         },
@@ -90,6 +91,16 @@ pub(crate) fn throttle(
             anomalies.count("throttled_without_refill");
             Throttle { until_ns: open_ns, doubtful_until_ns: close_ns }
         }
+    }
+}
+
+/// Whether a refill of `cgroup` lets the victim run. If the kernel could not name the victim's
+/// cgroup, any does; of a thread that no record told of, and where a path is missing, nobody knows.
+fn of_victim(cgroup: u64, interval: &Interval, evidence: &Evidence) -> Option<bool> {
+    match interval.victim {
+        Named { told: false, .. } => None,
+        Named { cgroup: 0, .. } => Some(true),
+        Named { cgroup: own, .. } => evidence.classes.cgroups.holds(cgroup, own),
     }
 }
 

@@ -62,7 +62,7 @@ impl<'a> Spared<'a> {
             MetricName::RunQueue => &spared.run_queue,
         };
         let counted = self.cpus.iter().map(move |(cpu, spared)| (*cpu, of_metric(spared)));
-        counted.filter(|(_, counted)| !counted.counts.is_empty())
+        counted.filter(|(_, counted)| count(counted) > 0)
     }
 }
 
@@ -88,9 +88,15 @@ fn refusal(spared: &cronx_recording::Spared, floor_ns: u64) -> Option<&'static s
             Some("unknown_bucket")
         }
         _ if any(&|c| c.max_ns >= floor_ns) => Some("spared_above_floor"),
-        _ if any(&|c| count(c) > IMPLAUSIBLE) => Some("implausible_count"),
+        _ if any(&|c| count(c) > IMPLAUSIBLE || !adds_up(c)) => Some("implausible_count"),
         _ => None,
     }
+}
+
+/// Whether the sum lies between the longest alone and as many as there are of it.
+fn adds_up(counted: &Counted) -> bool {
+    let most_ns = u128::from(count(counted)) * u128::from(counted.max_ns);
+    counted.max_ns <= counted.sum_ns && u128::from(counted.sum_ns) <= most_ns
 }
 
 #[cfg(test)]

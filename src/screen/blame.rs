@@ -274,11 +274,9 @@ impl<'a> Blame<'a> {
             0 => start,
             _ => start.plain(" ").add(Paint::Of(class), bar(ns, self.whole_ns, bars)),
         };
-        let sure = interval.map(plus_minus).unwrap_or_default();
-        start
-            .plain(format!("{share:>7}"))
-            .add(Paint::Dim, format!("{sure:<4}"))
-            .plain(format!("{:>9}", duration(ns)))
+        let sure = column(&interval.map(plus_minus).unwrap_or_default(), self.sure());
+        let start = start.plain(format!("{share:>7}")).add(Paint::Dim, sure);
+        start.plain(format!("{:>9}", duration(ns)))
     }
 }
 

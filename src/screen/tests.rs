@@ -169,7 +169,7 @@ fn with_few_waits() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle_exit ██████  100 %      3.00 ms(leaving idle) ██████  100 %      3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             lost 0 · unknown 0 % · unbalanced 0 · own cost 0 ns CPU (0 % of one CPU)
         "#]],
@@ -208,7 +208,7 @@ fn a_damaged_recording_is_loud() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle_exit ██████  100 %      3.00 ms(leaving idle) ██████  100 %      3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             EVIDENCE LOST: 10,000 records (10 %), 9,000 of them at a full ring. What they
               would have shown is unknown above.

@@ -46,7 +46,7 @@ fn without_paths_the_same_cgroup_counts() {
          90 cpu0 task victim cgroup=99
          100 cpu0 wait victim 20..20 hog 10 preempted throttled",
         expect![[r#"
-            victim 80: throttled@0=30 foreign:hog@0=50
+            victim 80: throttled@0=30 unknown@0=30 foreign:hog@0=20
         "#]],
     );
 }

@@ -78,6 +78,10 @@ fn what_cannot_be_is_not_counted() {
         trailer(capture).cpus[1].spared.run_queue.counts.insert(3, u64::MAX);
     };
     assert_eq!(refused(change), "implausible_count");
+    let change = |capture: &mut Capture| {
+        trailer(capture).cpus[1].spared.placement.sum_ns = 1;
+    };
+    assert_eq!(refused(change), "implausible_count");
 }
 
 #[test]
@@ -85,6 +89,7 @@ fn they_have_their_rank_in_the_tail() {
     let mut capture = with_spared();
     let counts = &mut trailer(&mut capture).cpus[1].spared.wake_to_run.counts;
     counts.insert(10, 400);
+    trailer(&mut capture).cpus[1].spared.wake_to_run.sum_ns += 3_970;
     let report = analyse(&capture, &Options::default());
     let tail = report.tail.unwrap();
     assert_eq!((tail.threshold_ns, tail.waits, tail.waited_ns), (50, 1, 100));
