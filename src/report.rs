@@ -61,3 +61,25 @@ pub fn write_files(report: &Report, output: &mut Output) -> Result<()> {
     output.write("latency.hgrm", |file| cronx_flamegraph::write_hgrm(report, file))?;
     output.write("latency.hlog", |file| cronx_flamegraph::write_hlog(report, file))
 }
+
+#[cfg(test)]
+mod tests {
+    use cronx_recording::Class;
+
+    use super::*;
+
+    /// A recording of the demo: threads that sleep, and a neighbour that spins on their CPU.
+    const NEIGHBOUR: &[u8] = include_bytes!("../tests/captures/neighbour.cronx");
+
+    #[test]
+    fn the_committed_capture_names_its_neighbour() {
+        let capture = Capture::read(NEIGHBOUR).unwrap();
+        let report = cronx_blame::analyse(&capture, &cronx_blame::Options::default());
+        let tail = report.tail.unwrap();
+        let first = &tail.culprits[0];
+        assert_eq!((first.class, first.culprit.name.raw()), (Class::Foreign, "compactor"));
+        assert!(first.waited_ns * 10 > tail.waited_ns * 9);
+        assert_eq!((report.waits, report.health.unbalanced, report.health.missing), (12_458, 0, 0));
+        assert!(report.health.unknown_ns * 1_000 < report.waited_ns);
+    }
+}

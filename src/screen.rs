@@ -77,7 +77,7 @@ fn headline(report: &Report, width: usize) -> Vec<Line> {
     lines
 }
 
-/// How many waits, how long in all, how many of them missed the objective.
+/// How many waits with a record, how long in all, how many of them missed the objective.
 fn totals(report: &Report) -> Line {
     let mut line = Line::new().plain(plural(report.waits, "wait"));
     if report.waits > 0 {

@@ -1,8 +1,8 @@
 //! Bytes to one event. It knows the layout and nothing of order or meaning.
 
 use cronx_abi::{
-    Header, InterruptRecord, MoveRecord, OpenWaitRecord, Record, SampleRecord, SliceRecord,
-    TaskKey, TaskRecord, UnopenedRecord, WaitRecord, kind,
+    Header, InterruptRecord, MoveRecord, OpenWaitRecord, Record, RefillRecord, SampleRecord,
+    SliceRecord, TaskKey, TaskRecord, UnopenedRecord, WaitRecord, kind,
 };
 
 /// One record, by its kind. A sample stays where it is: it is large and most are never looked at.
@@ -17,6 +17,7 @@ pub(crate) enum Event<'a> {
     Open(OpenWaitRecord),
     UnseenClose(OpenWaitRecord),
     Unopened(UnopenedRecord),
+    Refill(RefillRecord),
 }
 
 /// A sample whose frames are still bytes: addresses of eight bytes, leaf first.
@@ -50,6 +51,7 @@ fn length(record_kind: u8) -> Option<usize> {
         kind::TASK => size_of::<TaskRecord>(),
         kind::OPEN | kind::UNSEEN_CLOSE => size_of::<OpenWaitRecord>(),
         kind::UNOPENED => size_of::<UnopenedRecord>(),
+        kind::REFILL => size_of::<RefillRecord>(),
         _ => return None,
     })
 }
@@ -67,6 +69,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         kind::OPEN => OpenWaitRecord::from_bytes(bytes).map(Event::Open),
         kind::UNSEEN_CLOSE => OpenWaitRecord::from_bytes(bytes).map(Event::UnseenClose),
         kind::UNOPENED => UnopenedRecord::from_bytes(bytes).map(Event::Unopened),
+        kind::REFILL => RefillRecord::from_bytes(bytes).map(Event::Refill),
         _ => return Err("unknown_kind"),
     }
     .ok_or("short_record")

@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use cronx_abi::{InterruptRecord, Record, Slice, TaskRecord, Wait, WaitRecord, flag, kind, layer};
-use cronx_recording::{Capture, CpuRecords, CpuTrailer};
+use cronx_recording::{Capture, CpuRecords, CpuTrailer, Culprit};
 
 use crate::anomaly::Counts;
+use crate::cgroups::Cgroups;
+use crate::class::Classes;
 use crate::decode::{self, Event, Sample};
+use crate::losses::Losses;
 use crate::names::{Names, Strings};
 use crate::order::{self, Hole, Stream};
 use crate::owners::{Owner, Owners};
+use crate::quota::Refills;
 use crate::timeline::{Draft, Span, Timeline};
 use crate::waits::{Mark, What};
 
@@ -18,14 +22,19 @@ use crate::waits::{Mark, What};
 pub(crate) struct Evidence<'a> {
     pub(crate) strings: Strings,
     pub(crate) names: Names,
-    pub(crate) owners: Owners,
+    pub(crate) owners: Owners<'a>,
+    pub(crate) classes: Classes<'a>,
     pub(crate) timelines: BTreeMap<u16, Timeline>,
     /// By CPU, by time.
     pub(crate) samples: BTreeMap<u16, Vec<Sample<'a>>>,
+    pub(crate) refills: Refills,
+    pub(crate) losses: Losses,
     /// What happened to the victims, in no order.
     pub(crate) marks: Vec<Mark>,
     /// The waits that marks point to.
     pub(crate) waits: Vec<Wait>,
+    /// Waits shorter than this were counted and have no record.
+    pub(crate) floor_ns: u64,
     /// Records read.
     pub(crate) records: u64,
     /// Records missing by their numbers.
@@ -40,16 +49,21 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evidence<'a> {
     let survey = survey(capture, anomalies);
     // A torn Capture that was written again has a trailer of zeros.
+    let cgroups = Cgroups::new(capture.trailer.as_ref().map(|trailer| &trailer.cgroups));
     let ended = capture.trailer.as_ref().map(|trailer| trailer.stopped_ns).filter(|&ns| ns > 0);
     let stopped_ns = ended.unwrap_or(survey.last_ns);
     let mut evidence = Evidence {
         strings: survey.strings,
         names: survey.names,
         owners: Owners::new(&capture.header.irq_names),
+        classes: Classes { target: &capture.header.target, cgroups },
         timelines: BTreeMap::new(),
         samples: BTreeMap::new(),
+        refills: Refills::default(),
+        losses: Losses::default(),
         marks: Vec::new(),
         waits: Vec::new(),
+        floor_ns: capture.header.floor_ns,
         records: survey.records,
         missing: 0,
         started_ns: capture.header.started_ns,
@@ -61,6 +75,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         let stream = order::order(cpu, records, last_seq, stopped_ns, anomalies);
         evidence.take(cpu, stream, source.trailer, anomalies);
     }
+    evidence.refills.sort();
     evidence
 }
 
@@ -80,7 +95,7 @@ fn survey(capture: &Capture, anomalies: &mut Counts) -> Survey {
         last_ns = last_ns.max(header.at_ns);
         (header.kind == kind::TASK).then(|| TaskRecord::from_bytes(bytes)).flatten()
     });
-    let names = Names::new(tasks, &mut strings);
+    let names = Names::new(tasks, &mut strings, anomalies);
     for run in &capture.records {
         let whole: usize = run.iter().map(|record| 4 + record.len()).sum();
         anomalies.add("cut_record", u64::from(whole != run.bytes.len()));
@@ -107,6 +122,10 @@ fn by_cpu(capture: &Capture) -> BTreeMap<u32, Source<'_>> {
 }
 
 impl<'a> Evidence<'a> {
+    pub(crate) fn culprit(&self, owner: Owner) -> Culprit {
+        self.owners.culprit(owner, &self.strings, &self.classes.cgroups)
+    }
+
     fn take(
         &mut self,
         cpu: u32,
@@ -117,6 +136,7 @@ impl<'a> Evidence<'a> {
         // A record's own CPU has 16 bits, so on any other number every record was refused.
         let Ok(cpu) = u16::try_from(cpu) else { return };
         self.missing = self.missing.saturating_add(stream.missing);
+        self.losses.add(&stream.holes);
         let mut draft = Draft { holes: stream.holes, ..Draft::default() };
         let mut samples = Vec::new();
         for stamp in &stream.records {
@@ -151,6 +171,7 @@ impl<'a> Evidence<'a> {
                 let (victim, at_ns) = (r.victim, r.header.at_ns);
                 self.marks.push(Mark { victim, at_ns, what: What::Unopened });
             }
+            Event::Refill(r) => self.refills.add(r, anomalies),
             Event::Task(_) | Event::Sample(_) => {}
         }
     }
@@ -178,7 +199,8 @@ impl<'a> Evidence<'a> {
         if slice.since_ns == 0 {
             return;
         }
-        let owner = self.owners.task(slice.task, self.names.of(slice.task, at_ns));
+        // As it was at the end, when the probes looked: then its whole slice was so.
+        let owner = self.owners.task(self.names.of(slice.task, at_ns));
         let span = Span { from_ns: slice.since_ns, to_ns: at_ns, owner };
         if flags & flag::CONTRADICTS == 0 {
             draft.slices.push(span);
@@ -221,8 +243,7 @@ impl<'a> Evidence<'a> {
         if from_ns == 0 || from_ns >= to_ns || told_ns.is_some_and(|told| told > from_ns) {
             return;
         }
-        let task = trailer.occupant();
-        let owner = self.owners.task(task, self.names.of(task, to_ns));
+        let owner = self.owners.task(self.names.of(trailer.occupant(), to_ns));
         draft.slices.push(Span { from_ns, to_ns, owner });
     }
 }

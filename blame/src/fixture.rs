@@ -5,11 +5,18 @@
 //! 100 cpu0 slice hog 40             hog ran [40, 100); `contradicts` may follow
 //! 100 cpu0 wait victim 60..70 hog 40  opened at 60, queued at 70, closed at 100 after hog's slice;
 //!                                   then any of: fork preempted first=N on=N moves=N by=NAME irq=LAYER:N
-//!                                   contradicts
+//!                                   throttled contradicts
 //! 100 cpu0 move victim 0>1
 //! 100 cpu0 irq 24 since 90          also `vector` and `softirq`
 //! 100 cpu0 sample hog main,work k:sys_read     user frames, then kernel frames, outermost first
-//! 100 cpu0 task hog/batch           hog's process is batch
+//! 100 cpu0 task hog/batch           hog's process is batch; then any of: prio=N cgroup=ID kernel
+//!                                   watched profiler
+//! 100 cpu0 refill 9                 cgroup 9 has quota again
+//! cgroup 9 /a/b                     the path of cgroup 9
+//! target all
+//! floor 500                         shorter waits have no record
+//! hz 100                            the sampling clock
+//! steal cpu0 0..1000 40             the kernel's count of stolen time
 //! 100 cpu0 open victim 60..70       options as for wait; also `unseen`
 //! 100 cpu0 unopened victim
 //! lost cpu0 2                       two numbers go by
@@ -17,7 +24,8 @@
 //! torn
 //! ```
 //! A name is a task: the first is tid 1, and so on, each a process of its own. `idle` is tid 0, and
-//! `a~7` is tid 7 called `a`: with `b~7` it shares the tid and not the start.
+//! `a~7` is tid 7 called `a`: with `b~7` it shares the tid and not the start. `a%b` is a thread of b's
+//! process.
 //! Names tell themselves by a TASK record at 0, but for those that begin with `?`.
 
 use std::collections::BTreeMap;
@@ -25,10 +33,12 @@ use std::fmt::Write as _;
 
 use cronx_abi::{
     COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
-    SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES, UnopenedRecord, Wait,
-    WaitRecord, Waker, flag, kind, layer, opening,
+    RefillRecord, SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES,
+    UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, layer, opening, task_flag, wait_flag,
 };
-use cronx_recording::{Capture, CpuRecords, CpuTrailer, Frame, Report, Symbols, Trailer};
+use cronx_recording::{
+    Capture, CpuRecords, CpuTrailer, Frame, Report, Stolen, Symbols, Target, Trailer,
+};
 
 use crate::{Options, analyse};
 
@@ -85,6 +95,9 @@ pub(crate) fn oddities(report: &Report) -> String {
     out
 }
 
+/// The priority of a task that nobody favours.
+const NICE_0: i32 = 120;
+
 #[derive(Default)]
 struct Scene {
     capture: Capture,
@@ -117,6 +130,18 @@ impl Scene {
             }
             ["lost", on, n] => *self.seqs.entry(cpu(on)).or_default() += number(n),
             ["torn"] => self.torn = true,
+            ["floor", ns] => self.capture.header.floor_ns = number(ns),
+            ["hz", hz] => self.capture.header.sample_hz = number(hz) as u32,
+            ["steal", on, span, stolen_ns] => {
+                let (from, to) = pair(span, "..");
+                let (cpu, stolen_ns) = (cpu(on), number(stolen_ns));
+                let (from_ns, to_ns) = (number(from), number(to));
+                self.trailer().steal.push(Stolen { cpu, from_ns, to_ns, stolen_ns });
+            }
+            ["target", "all"] => self.capture.header.target = Target::All,
+            ["cgroup", id, path] => {
+                self.trailer().cgroups.insert(number(id), path.into());
+            }
             ["end", on, name, since] => {
                 let task = self.task(name, 0);
                 let end = CpuTrailer {
@@ -145,26 +170,43 @@ impl Scene {
         if let Some(&task) = self.tasks.get(name) {
             return task;
         }
+        let (shown, process) = name.split_once('%').unwrap_or((name, ""));
+        let process = (!process.is_empty()).then(|| self.task(process, on).tgid);
         let count = self.tasks.len() as u32 + 1;
-        let (shown, tid) = name.split_once('~').unwrap_or((name, ""));
+        let (shown, tid) = shown.split_once('~').unwrap_or((shown, ""));
         let tid = if tid.is_empty() { count } else { number(tid) as u32 };
-        let task = TaskKey { start_ns: 1_000 + u64::from(count), tid, tgid: tid };
+        let tgid = process.unwrap_or(tid);
+        let task = TaskKey { start_ns: 1_000 + u64::from(count), tid, tgid };
         self.tasks.insert(name.to_owned(), task);
         if !name.starts_with('?') {
-            self.name(0, on, task, shown, shown);
+            self.name(0, on, task, (shown, shown), &[]);
         }
         task
     }
 
-    fn name(&mut self, at_ns: u64, on: u32, task: TaskKey, comm: &str, process: &str) {
-        let text = |name: &str| {
-            let mut bytes = [0; COMM_LEN];
-            bytes[..name.len()].copy_from_slice(name.as_bytes());
-            bytes
-        };
+    fn name(
+        &mut self,
+        at_ns: u64,
+        on: u32,
+        task: TaskKey,
+        (comm, process): (&str, &str),
+        options: &[&str],
+    ) {
         let header = self.header(at_ns, on, kind::TASK);
-        let (comm, process) = (text(comm), text(process));
-        self.push(on, &TaskRecord { header, task, comm, process, ..TaskRecord::default() });
+        let (comm, process, priority) = (comm_of(comm), comm_of(process), NICE_0);
+        let mut record = TaskRecord { task, comm, process, priority, ..TaskRecord::default() };
+        record.header = header;
+        for option in options {
+            match (*option, option.split_once('=')) {
+                ("kernel", _) => record.flags |= task_flag::KERNEL,
+                ("watched", _) => record.flags |= task_flag::WATCHED,
+                ("profiler", _) => record.flags |= task_flag::PROFILER,
+                (_, Some(("prio", n))) => record.priority = n.parse().expect("a priority"),
+                (_, Some(("cgroup", id))) => record.cgroup = number(id),
+                _ => panic!("what is {option:?}?"),
+            }
+        }
+        self.push(on, &record);
     }
 
     fn header(&mut self, at_ns: u64, on: u32, kind: u8) -> Header {
@@ -221,12 +263,16 @@ impl Scene {
                 self.push(on, &record);
             }
             ("sample", [name, frames @ ..]) => self.sample(at_ns, on, name, frames),
-            ("task", [names]) => {
+            ("task", [names, options @ ..]) => {
                 let (comm, process) = names.split_once('/').unwrap_or((names, names));
                 // `old=new` renames: the task is known by its first name.
                 let (known, comm) = comm.split_once('=').unwrap_or((comm, comm));
                 let task = self.task(known, on);
-                self.name(at_ns, on, task, comm, process);
+                self.name(at_ns, on, task, (comm, process), options);
+            }
+            ("refill", [cgroup]) => {
+                let header = self.header(at_ns, on, kind::REFILL);
+                self.push(on, &RefillRecord { header, cgroup: number(cgroup) });
             }
             _ => panic!("what is {kind} {rest:?}?"),
         }
@@ -247,6 +293,7 @@ impl Scene {
             match option.split_once('=') {
                 None if *option == "fork" => wait.opening = opening::FORK,
                 None if *option == "preempted" => wait.opening = opening::PREEMPTED,
+                None if *option == "throttled" => wait.flags = wait_flag::THROTTLED,
                 None if *option == "contradicts" => {}
                 Some(("opening", n)) => wait.opening = number(n) as u8,
                 Some(("first", n)) => wait.first_cpu = number(n) as u16,
@@ -312,6 +359,12 @@ impl Scene {
         }
         self.capture
     }
+}
+
+fn comm_of(name: &str) -> [u8; COMM_LEN] {
+    let mut bytes = [0; COMM_LEN];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    bytes
 }
 
 fn layer(kind: &str) -> u8 {

@@ -50,7 +50,7 @@ struct RawStack<'a> {
 
 /// Sums tiles and the samples that fall into them.
 pub(crate) struct Folds<'a> {
-    owners: &'a Owners,
+    owners: &'a Owners<'a>,
     seen: BTreeMap<u16, Vec<Seen>>,
     stacks: Vec<RawStack<'a>>,
     groups: HashMap<Group, Share>,
@@ -82,15 +82,15 @@ impl<'a> Folds<'a> {
 
     fn group(&self, victim: Name, tile: &Tile) -> Group {
         let entry = self.owners.entry(tile.owner);
-        Group { victim, class: entry.class, culprit: entry.name, tgid: entry.task.tgid }
+        let tgid = entry.task().map_or(0, |task| task.tgid);
+        Group { victim, class: tile.class, culprit: entry.name, tgid }
     }
 
     /// The tile of the task that a sample in tile `n` was taken of. The sampling clock is itself an
     /// interrupt, so the sample mostly falls into that interrupt's tile, on top of the task's.
     fn beneath<'t>(&self, tiles: &'t [Tile], n: usize, task: TaskKey) -> Option<&'t Tile> {
         let is_its = |tile: &&Tile| {
-            let entry = self.owners.entry(tile.owner);
-            tile.cpu == tiles[n].cpu && entry.class == Class::Task && entry.task == task
+            tile.cpu == tiles[n].cpu && self.owners.entry(tile.owner).task() == Some(task)
         };
         let mut around = tiles[..=n].iter().rev().chain(&tiles[n + 1..]);
         around.find(is_its)

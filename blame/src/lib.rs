@@ -5,14 +5,23 @@
 //! ```text
 //! decode    bytes -> one event
 //! order     one CPU's records by sequence: duplicates, holes, inversions
+//! losses    where records of any CPU may be missing
 //! names     who a task was at an instant
+//! cgroups   which lies above which
 //! owners    what a tile can be owed to, as small numbers
 //! evidence  all records -> a timeline for each CPU, the marks of each victim, the samples
-//! timeline  one CPU's time as four lanes: doubt, hard interrupts, softirqs, slices
+//! timeline  one CPU's time as five lanes: doubt, steal, hard interrupts, softirqs, slices
 //! waits     the marks of a victim -> its waits, by a state machine
+//! steal     the sampling clock and the kernel's count -> what the hypervisor had
+//! quota     until when a thread was throttled
+//! class     an owner and a victim -> the kind of its doing
 //! tile      one wait and the timelines -> tiles that sum to it
 //! tally     nanoseconds by owner -> blame by class and culprit
-//! metric, tail, worst, fold, report: the parts of the Report
+//! spared    the waits that were counted and have no record
+//! metric    the distributions, each a `distribution`
+//! tail      the blame of the longest waits; `blocks` says how sure, `what_if` what else
+//! chain     the waits of wakers, back to the root culprit; with each of the `worst`
+//! fold      the flamegraph; `cost` what the probes took; `report` puts all together
 //! ```
 //!
 //! It is a pure function and total: bad evidence becomes an anomaly that is counted, never a panic
@@ -20,7 +29,7 @@
 //! whether a build is good.
 //!
 //! ```
-//! use cronx_abi::{Header, Record, Slice, TaskKey, Wait, WaitRecord, kind, opening};
+//! use cronx_abi::{Header, Record, Slice, TaskKey, TaskRecord, Wait, WaitRecord, kind, opening};
 //! use cronx_blame::{Options, analyse};
 //! use cronx_recording::{Capture, Class, CpuRecords};
 //!
@@ -31,13 +40,21 @@
 //!     slice: Slice { since_ns: 300, task: hog },
 //!     wait: Wait { open_ns: 400, queued_ns: 400, victim, opening: opening::PREEMPTED, ..Wait::default() },
 //! };
+//! let name = |seq, task| TaskRecord {
+//!     header: Header { seq, kind: kind::TASK, ..Header::default() },
+//!     task,
+//!     priority: 120,
+//!     ..TaskRecord::default()
+//! };
 //! let mut records = CpuRecords::default();
 //! records.push(record.as_bytes());
+//! records.push(name(2, hog).as_bytes());
+//! records.push(name(3, victim).as_bytes());
 //!
 //! let capture = Capture { records: vec![records], ..Capture::default() };
 //! let report = analyse(&capture, &Options::default());
 //! assert_eq!(report.waited_ns, 500);
-//! assert_eq!(report.culprits[0].class, Class::Task);
+//! assert_eq!(report.culprits[0].class, Class::Foreign);
 //! assert_eq!(report.culprits[0].culprit.tid, 7);
 //! ```
 
@@ -48,19 +65,31 @@
 )]
 
 mod anomaly;
+mod blocks;
+mod cgroups;
+mod chain;
+mod class;
+mod cost;
 mod decode;
+mod distribution;
 mod evidence;
 mod fold;
+mod losses;
 mod metric;
 mod names;
 mod order;
 mod owners;
+mod quota;
 mod report;
+mod spared;
+mod steal;
 mod tail;
 mod tally;
 mod tile;
+mod tiled;
 mod timeline;
 mod waits;
+mod what_if;
 mod worst;
 
 #[cfg(test)]
@@ -69,6 +98,8 @@ mod fixture;
 mod properties;
 
 use cronx_recording::{Capture, Report};
+
+pub use tiled::{TiledPiece, TiledWait, Who};
 
 /// What to look at and against what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,4 +125,10 @@ impl Default for Options {
 /// Total: any bytes give a Report, and what they contradict is counted in its `health`.
 pub fn analyse(capture: &Capture, options: &Options) -> Report {
     report::assemble(capture, options)
+}
+
+/// The tiles of every wait in `capture`, closed or censored, by victim and time: what [`analyse`]
+/// makes its sums of.
+pub fn tiles(capture: &Capture, options: &Options) -> Vec<TiledWait> {
+    tiled::tiles(capture, options)
 }

@@ -4,31 +4,35 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use cronx_abi::opening;
-use cronx_recording::histogram::{empty, encode, quantile};
-use cronx_recording::{Keyed, Metric, MetricName, Quantiles, Untrusted};
-use hdrhistogram::Histogram;
+use cronx_recording::{Keyed, Metric, MetricName, Untrusted};
 
-use crate::names::{Name, Strings};
+use crate::distribution::Distribution;
+use crate::evidence::Evidence;
+use crate::names::Name;
+use crate::spared::Spared;
 use crate::tally::{OTHER, ROWS};
 use crate::waits::Interval;
 
 /// The three metrics, in the order of the Report.
-pub(crate) fn metrics(closed: &[Interval], strings: &Strings) -> Vec<Metric> {
+pub(crate) fn metrics(closed: &[Interval], spared: &Spared, evidence: &Evidence) -> Vec<Metric> {
     [MetricName::WakeToRun, MetricName::Placement, MetricName::RunQueue]
-        .map(|name| metric(name, closed, strings))
+        .map(|name| metric(name, closed, spared, evidence))
         .to_vec()
 }
 
-fn metric(name: MetricName, closed: &[Interval], strings: &Strings) -> Metric {
-    let mut all = Distribution::new();
+/// Who waited too briefly for a record is not known, but where.
+fn metric(name: MetricName, closed: &[Interval], spared: &Spared, evidence: &Evidence) -> Metric {
+    let mut all = Distribution::default();
     values(name, closed).for_each(|(_, value_ns)| all.record(value_ns));
-    let axis = |key: fn(&Interval) -> Key| by_axis(name, closed, key, strings);
+    spared.of(name).for_each(|(_, counted)| all.merge(counted));
+    let axis = |key: fn(&Interval) -> Key| by_axis(name, closed, key, &Spared::NONE, evidence);
     Metric {
         name,
         all: all.quantiles(),
-        by_process: axis(|interval| Key::Name(interval.process)),
-        by_thread: axis(|interval| Key::Name(interval.thread)),
-        by_cpu: axis(|interval| Key::Cpu(interval.wait.cpu)),
+        by_process: axis(|interval| Key::Name(interval.victim.process)),
+        by_thread: axis(|interval| Key::Name(interval.victim.thread)),
+        by_cgroup: axis(|interval| Key::Cgroup(interval.victim.cgroup)),
+        by_cpu: by_axis(name, closed, |i| Key::Cpu(i.wait.cpu), spared, evidence),
     }
 }
 
@@ -54,13 +58,16 @@ fn value_ns(name: MetricName, interval: &Interval) -> Option<u64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     Name(Name),
+    Cgroup(u64),
     Cpu(u16),
 }
 
 impl Key {
-    fn text(self, strings: &Strings) -> Untrusted {
+    fn text(self, evidence: &Evidence) -> Untrusted {
         match self {
-            Self::Name(name) => strings.text(name),
+            Self::Name(name) => evidence.strings.text(name),
+            Self::Cgroup(0) => "(unknown)".into(),
+            Self::Cgroup(id) => evidence.classes.cgroups.path(id),
             Self::Cpu(cpu) => cpu.to_string().into(),
         }
     }
@@ -71,19 +78,25 @@ fn by_axis(
     name: MetricName,
     closed: &[Interval],
     key: fn(&Interval) -> Key,
-    strings: &Strings,
+    spared: &Spared,
+    evidence: &Evidence,
 ) -> Vec<Keyed> {
-    let keys = most_waited(values(name, closed).map(|(i, value_ns)| (key(i), value_ns)));
+    let counted = || spared.of(name).map(|(cpu, counted)| (Key::Cpu(cpu), counted));
+    let recorded = values(name, closed).map(|(i, value_ns)| (key(i), value_ns));
+    let keys = most_waited(recorded.chain(counted().map(|(key, c)| (key, c.sum_ns))));
     let kept: HashSet<Key> = keys.iter().copied().collect();
+    let row = |key| Some(key).filter(|key| kept.contains(key));
     let mut distributions: HashMap<Option<Key>, Distribution> = HashMap::new();
     for (interval, value_ns) in values(name, closed) {
-        let key = Some(key(interval)).filter(|key| kept.contains(key));
-        distributions.entry(key).or_insert_with(Distribution::new).record(value_ns);
+        distributions.entry(row(key(interval))).or_default().record(value_ns);
+    }
+    for (key, counted) in counted() {
+        distributions.entry(row(key)).or_default().merge(counted);
     }
     let order = keys.into_iter().map(Some).chain([None]);
     let keyed = |key: Option<Key>| {
         let quantiles = distributions.get(&key)?.quantiles();
-        let key = key.map_or_else(|| OTHER.into(), |key| key.text(strings));
+        let key = key.map_or_else(|| OTHER.into(), |key| key.text(evidence));
         Some(Keyed { key, quantiles })
     };
     order.filter_map(keyed).collect()
@@ -100,39 +113,6 @@ fn most_waited(values: impl Iterator<Item = (Key, u64)>) -> Vec<Key> {
     keys.sort_unstable_by_key(|&(key, sum_ns)| (Reverse(sum_ns), key));
     keys.truncate(ROWS);
     keys.into_iter().map(|(key, _)| key).collect()
-}
-
-/// A histogram, and beside it what it would round.
-struct Distribution {
-    histogram: Histogram<u64>,
-    sum_ns: u64,
-    max_ns: u64,
-}
-
-impl Distribution {
-    fn new() -> Self {
-        Self { histogram: empty(), sum_ns: 0, max_ns: 0 }
-    }
-
-    fn record(&mut self, value_ns: u64) {
-        self.histogram.record(value_ns).expect("it grows, and no wait is longer than 2^50 ns");
-        self.sum_ns = self.sum_ns.saturating_add(value_ns);
-        self.max_ns = self.max_ns.max(value_ns);
-    }
-
-    fn quantiles(&self) -> Quantiles {
-        let at = |q| quantile(&self.histogram, q);
-        Quantiles {
-            count: self.histogram.len(),
-            sum_ns: self.sum_ns,
-            p50_ns: at(0.5),
-            p90_ns: at(0.9),
-            p99_ns: at(0.99),
-            p999_ns: at(0.999),
-            max_ns: self.max_ns,
-            histogram: encode(&self.histogram),
-        }
-    }
 }
 
 #[cfg(test)]

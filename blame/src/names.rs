@@ -1,9 +1,15 @@
 //! Who a task was at an instant, and strings as small numbers.
+//!
+//! Where a TASK record was lost, what the one before it said is still believed: the probes tell a
+//! task again until they could. So a lost record may leave a task under an old name or class for a
+//! while; whose time it was, every slice says itself.
 
 use std::collections::HashMap;
 
-use cronx_abi::{TaskKey, TaskRecord};
+use cronx_abi::{TaskKey, TaskRecord, UNKNOWN_PRIORITY};
 use cronx_recording::Untrusted;
+
+use crate::anomaly::Counts;
 
 /// A string of this Capture. Nameless tasks are named by their number, which takes no memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,15 +62,43 @@ impl Strings {
     }
 }
 
-/// The names of one task from an instant on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What one task was from an instant on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Named {
-    task: TaskKey,
-    at_ns: u64,
+    pub(crate) task: TaskKey,
+    pub(crate) at_ns: u64,
     /// The thread's name.
     pub(crate) thread: Name,
     /// The name of its process.
     pub(crate) process: Name,
+    /// As [`TaskRecord::cgroup`].
+    pub(crate) cgroup: u64,
+    /// As [`TaskRecord::priority`].
+    pub(crate) priority: i32,
+    /// As [`TaskRecord::flags`].
+    pub(crate) flags: u32,
+    /// Whether any record told of it: if not, all but the numbers is unknown.
+    pub(crate) told: bool,
+}
+
+impl Named {
+    fn nobody(task: TaskKey, at_ns: u64) -> Self {
+        Self {
+            task,
+            at_ns,
+            thread: Name::Tid(task.tid),
+            process: Name::Tid(task.tgid),
+            cgroup: 0,
+            priority: UNKNOWN_PRIORITY,
+            flags: 0,
+            told: false,
+        }
+    }
+
+    /// `None` if the kernel did not show it.
+    pub(crate) fn known_priority(&self) -> Option<i32> {
+        Some(self.priority).filter(|&priority| priority != UNKNOWN_PRIORITY)
+    }
 }
 
 /// Every TASK record, by task and then by time.
@@ -72,22 +106,28 @@ pub(crate) struct Named {
 pub(crate) struct Names(Vec<Named>);
 
 impl Names {
-    pub(crate) fn new(records: impl Iterator<Item = TaskRecord>, strings: &mut Strings) -> Self {
+    pub(crate) fn new(
+        records: impl Iterator<Item = TaskRecord>,
+        strings: &mut Strings,
+        anomalies: &mut Counts,
+    ) -> Self {
         let mut named: Vec<_> = records.map(|record| name(&record, strings)).collect();
         named.sort_unstable();
         named.dedup();
+        let of_one_instant =
+            |pair: &&[Named]| (pair[0].task, pair[0].at_ns) == (pair[1].task, pair[1].at_ns);
+        let conflicts = named.windows(2).filter(of_one_instant).count();
+        anomalies.add("conflicting_task", conflicts as u64);
         Self(named)
     }
 
-    /// The names that held at `at_ns`: those of the latest record until then. The first record also
-    /// names what came before it, since it may have been written a moment late.
+    /// What held at `at_ns`: the latest record until then. The first record also holds for what came
+    /// before it, since it may have been written a moment late.
     pub(crate) fn of(&self, task: TaskKey, at_ns: u64) -> Named {
         let after = self.0.partition_point(|n| (n.task, n.at_ns) <= (task, at_ns));
         let before = after.checked_sub(1).map(|i| self.0[i]).filter(|n| n.task == task);
         let first = self.0.get(after).copied().filter(|n| n.task == task);
-        let nameless =
-            Named { task, at_ns, thread: Name::Tid(task.tid), process: Name::Tid(task.tgid) };
-        before.or(first).unwrap_or(nameless)
+        before.or(first).unwrap_or_else(|| Named::nobody(task, at_ns))
     }
 }
 
@@ -97,6 +137,10 @@ fn name(record: &TaskRecord, strings: &mut Strings) -> Named {
         at_ns: record.header.at_ns,
         thread: strings.intern(Untrusted::from_kernel(&record.comm)),
         process: strings.intern(Untrusted::from_kernel(&record.process)),
+        cgroup: record.cgroup,
+        priority: record.priority,
+        flags: record.flags,
+        told: true,
     }
 }
 

@@ -38,8 +38,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) missing: u64,
 }
 
-/// Orders the records of `cpu`. `last_seq` is the number of the last one by the trailer, and
-/// `stopped_ns` the end of the window.
+/// Orders the records of `cpu`. `last_seq` is the number of the last one by the trailer, if there is
+/// one, and `stopped_ns` the end of the window.
 pub(crate) fn order<'a>(
     cpu: u32,
     records: impl Iterator<Item = &'a [u8]>,
@@ -117,7 +117,8 @@ fn find_holes(stream: &mut Stream, last_seq: Option<u64>, stopped_ns: u64) {
         after_ns = stamp.at_ns;
     }
     missed = missed.saturating_add(last_seq.unwrap_or(seq).saturating_sub(seq));
-    if missed > 0 {
+    // Without a trailer nobody knows whether more came.
+    if missed > 0 || last_seq.is_none() {
         stream.holes.push(Hole { after_ns, before_ns: stopped_ns.max(after_ns) });
         stream.missing = stream.missing.saturating_add(missed);
     }

@@ -1,11 +1,12 @@
-//! What a tile can be owed to, as small numbers: tasks under a name, interrupts, and the classes
-//! that have no culprit.
+//! What a tile can be owed to, as small numbers: tasks as they were at a time, interrupts, and the
+//! classes that have no culprit.
 
 use std::collections::{BTreeMap, HashMap};
 
 use cronx_abi::{TaskKey, layer};
 use cronx_recording::{Class, Culprit, Untrusted};
 
+use crate::cgroups::Cgroups;
 use crate::names::{Name, Named, Strings};
 
 /// Number of an [`Entry`].
@@ -14,72 +15,91 @@ pub(crate) struct Owner(u32);
 
 impl Owner {
     pub(crate) const UNKNOWN: Self = Self(0);
-    pub(crate) const IDLE: Self = Self(1);
-    pub(crate) const PLACEMENT: Self = Self(2);
+    pub(crate) const STEAL: Self = Self(1);
+    pub(crate) const THROTTLED: Self = Self(2);
+    pub(crate) const PLACEMENT: Self = Self(3);
+    pub(crate) const IDLE_EXIT: Self = Self(4);
+    pub(crate) const IDLE: Self = Self(5);
 
-    pub(crate) fn index(self) -> usize {
+    /// The classes without culprits, in the order of the numbers above.
+    const PLAIN: [Class; 6] = [
+        Class::Unknown,
+        Class::Steal,
+        Class::Throttled,
+        Class::Placement,
+        Class::IdleExit,
+        Class::Idle,
+    ];
+
+    fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What an owner is.
+/// What an owner is. The class of a task depends on the victim too, so it is not here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Nobody: the class says it all.
+    Plain(Class),
+    /// A handler.
+    Interrupt { layer: u8, vector: u32 },
+    /// A task, as it was then.
+    Task(Named),
+}
+
+/// An owner and its name; empty if it is nobody.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    pub(crate) class: Class,
-    /// All 0 if it is no task.
-    pub(crate) task: TaskKey,
+    pub(crate) kind: Kind,
     pub(crate) name: Name,
-    pub(crate) process: Name,
 }
 
-/// Every owner once: a task that changed its name is another owner, a tid used again is too.
+impl Entry {
+    pub(crate) fn task(&self) -> Option<TaskKey> {
+        match &self.kind {
+            Kind::Task(named) => Some(named.task),
+            Kind::Plain(_) | Kind::Interrupt { .. } => None,
+        }
+    }
+}
+
+/// Every owner once: a task that changed its name, cgroup or priority is another owner, and so is
+/// a tid used again.
 #[derive(Debug)]
-pub(crate) struct Owners {
+pub(crate) struct Owners<'a> {
     entries: Vec<Entry>,
-    tasks: HashMap<(TaskKey, Name), Owner>,
+    tasks: HashMap<Named, Owner>,
     interrupts: HashMap<(u8, u32), Owner>,
-    irq_names: BTreeMap<u32, Untrusted>,
+    irq_names: &'a BTreeMap<u32, Untrusted>,
 }
 
-impl Owners {
+impl<'a> Owners<'a> {
     /// Knows the classes without culprits; `irq_names` are the device lines.
-    pub(crate) fn new(irq_names: &BTreeMap<u32, Untrusted>) -> Self {
-        let plain = |class| Entry {
-            class,
-            task: TaskKey::default(),
-            name: Name::EMPTY,
-            process: Name::EMPTY,
-        };
+    pub(crate) fn new(irq_names: &'a BTreeMap<u32, Untrusted>) -> Self {
+        let plain = |class| Entry { kind: Kind::Plain(class), name: Name::EMPTY };
         Self {
-            entries: [Class::Unknown, Class::Idle, Class::Placement].map(plain).to_vec(),
+            entries: Owner::PLAIN.map(plain).to_vec(),
             tasks: HashMap::new(),
             interrupts: HashMap::new(),
-            irq_names: irq_names.clone(),
+            irq_names,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn entry(&self, owner: Owner) -> Entry {
-        self.entries[owner.index()]
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Owner, &Entry)> {
-        (0..).map(Owner).zip(&self.entries)
+    pub(crate) fn entry(&self, owner: Owner) -> &Entry {
+        &self.entries[owner.index()]
     }
 
     /// The idle task is a class of its own; which one it is, the CPU says.
-    pub(crate) fn task(&mut self, task: TaskKey, named: Named) -> Owner {
-        if task.tid == 0 {
+    pub(crate) fn task(&mut self, named: Named) -> Owner {
+        if named.task.tid == 0 {
             return Owner::IDLE;
         }
         let entries = &mut self.entries;
-        *self.tasks.entry((task, named.thread)).or_insert_with(|| {
-            let (name, process) = (named.thread, named.process);
-            push(entries, Entry { class: Class::Task, task, name, process })
-        })
+        let named = Named { at_ns: 0, ..named };
+        *self
+            .tasks
+            .entry(named)
+            .or_insert_with(|| push(entries, Entry { kind: Kind::Task(named), name: named.thread }))
     }
 
     /// `None` for a layer that nobody knows.
@@ -89,24 +109,34 @@ impl Owners {
         vector: u32,
         strings: &mut Strings,
     ) -> Option<Owner> {
-        let class = if layer == layer::SOFTIRQ { Class::Softirq } else { Class::Irq };
         if let Some(&owner) = self.interrupts.get(&(layer, vector)) {
             return Some(owner);
         }
-        let name = strings.intern(interrupt_name(layer, vector, &self.irq_names)?);
-        let entry = Entry { class, task: TaskKey::default(), name, process: Name::EMPTY };
+        let name = strings.intern(self.interrupt_name(layer, vector)?);
+        let entry = Entry { kind: Kind::Interrupt { layer, vector }, name };
         let owner = push(&mut self.entries, entry);
         self.interrupts.insert((layer, vector), owner);
         Some(owner)
     }
 
-    pub(crate) fn culprit(&self, owner: Owner, strings: &Strings) -> Culprit {
+    /// The name of an interrupt; `None` for a layer that nobody knows.
+    pub(crate) fn interrupt_name(&self, layer: u8, vector: u32) -> Option<Untrusted> {
+        interrupt_name(layer, vector, self.irq_names)
+    }
+
+    pub(crate) fn culprit(&self, owner: Owner, strings: &Strings, cgroups: &Cgroups) -> Culprit {
         let entry = self.entry(owner);
+        let name = strings.text(entry.name);
+        let Kind::Task(named) = &entry.kind else {
+            return Culprit { name, ..Culprit::default() };
+        };
         Culprit {
-            name: strings.text(entry.name),
-            process: strings.text(entry.process),
-            tid: entry.task.tid,
-            tgid: entry.task.tgid,
+            name,
+            process: strings.text(named.process),
+            tid: named.task.tid,
+            tgid: named.task.tgid,
+            cgroup: cgroups.path(named.cgroup),
+            priority: named.known_priority(),
         }
     }
 }
@@ -116,8 +146,7 @@ fn push(entries: &mut Vec<Entry>, entry: Entry) -> Owner {
     Owner(entries.len() as u32 - 1)
 }
 
-/// The name of an interrupt; `None` for a layer that nobody knows.
-pub(crate) fn interrupt_name(
+fn interrupt_name(
     layer: u8,
     vector: u32,
     irq_names: &BTreeMap<u32, Untrusted>,

@@ -1,25 +1,33 @@
 //! The stages in order, and the Report put together from what they give.
 
 use cronx_recording::{
-    Capture, Censored, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Tail, Trailer,
+    Capture, Censored, Class, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Trailer,
+    WhatIf,
 };
 
 use crate::anomaly::Counts;
 use crate::evidence::{self, Evidence};
 use crate::fold::Folds;
+use crate::spared::Spared;
+use crate::tail::TailBlame;
 use crate::tally::Tally;
 use crate::tile::Tiler;
 use crate::waits::{self, Interval, Waits};
-use crate::{Options, metric, tail, worst};
+use crate::what_if::WhatIfs;
+use crate::{Options, cost, metric, steal, tail, worst};
 
 /// From records to Report.
 pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     let mut anomalies = Counts::default();
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
-    let blamed = blame(capture, &evidence, &waits, options, &mut anomalies);
-    let (owners, strings) = (&evidence.owners, &evidence.strings);
-    let unknown_ns = blamed.all.unknown_ns();
+    steal::find(capture, &mut evidence);
+    let spared = Spared::new(capture, options, &mut anomalies);
+    let blamed = blame(capture, &evidence, &waits, &spared, options, &mut anomalies);
+    let tail = blamed.tail.map(|tail| {
+        let what_if = what_if(&tail, &waits, &spared, &evidence);
+        tail.report(what_if, &evidence)
+    });
     Report {
         schema: SCHEMA.to_owned(),
         provenance: provenance(capture, &evidence),
@@ -29,21 +37,16 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
         misses: options.objective_ns.map(|objective| misses(&waits.closed, objective)),
         censored: censored(&waits.censored),
         boundary: waits.boundary,
-        metrics: metric::metrics(&waits.closed, strings),
-        blame: blamed.all.classes(owners),
-        culprits: blamed.all.culprits(owners, strings),
-        tail: blamed.tail.map(|(threshold_ns, tally)| Tail {
-            threshold_ns,
-            waits: tally.waits,
-            waited_ns: tally.waited_ns,
-            blame: tally.classes(owners),
-            culprits: tally.culprits(owners, strings),
-        }),
+        spared: spared.summary(),
+        metrics: metric::metrics(&waits.closed, &spared, &evidence),
+        blame: blamed.all.classes(|_| None),
+        culprits: blamed.all.culprits(&evidence, |_| None),
+        tail,
         worst: blamed.worst,
         folds: blamed.folds,
         health: Health {
             unbalanced: blamed.unbalanced,
-            unknown_ns,
+            unknown_ns: blamed.all.owed_to_class(Class::Unknown),
             ..health(capture, &evidence, anomalies)
         },
     }
@@ -52,8 +55,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
 /// What one pass over the tiles of every wait gives.
 struct Blamed {
     all: Tally,
-    /// The threshold, and what is at or above it.
-    tail: Option<(u64, Tally)>,
+    tail: Option<TailBlame>,
     worst: Vec<Miss>,
     folds: Vec<Fold>,
     unbalanced: u64,
@@ -63,28 +65,29 @@ fn blame(
     capture: &Capture,
     evidence: &Evidence,
     waits: &Waits,
+    spared: &Spared,
     options: &Options,
     anomalies: &mut Counts,
 ) -> Blamed {
     let ranked = longest_first(&waits.closed);
     let lengths: Vec<_> = ranked.iter().map(|&i| waits.closed[i as usize].length_ns()).collect();
-    let mut tail = tail::threshold_ns(&lengths, options.objective_ns)
-        .map(|threshold_ns| (threshold_ns, Tally::new(&evidence.owners)));
-    let mut all = Tally::new(&evidence.owners);
+    let mut tail = tail::threshold_ns(&lengths, spared.below(), options.objective_ns)
+        .map(|threshold_ns| TailBlame::new(threshold_ns, evidence));
+    let mut all = Tally::default();
     let mut folds = Folds::new(evidence);
     let mut worst = Vec::new();
     let mut tiles = Vec::new();
-    let mut cutter = tiler(evidence, anomalies);
+    let mut cutter = Tiler { evidence, anomalies, unbalanced: 0 };
     for (rank, &number) in ranked.iter().enumerate() {
         let interval = &waits.closed[number as usize];
         cutter.tile(interval, &mut tiles);
         all.add(&tiles);
-        folds.add(interval.thread, &tiles);
-        if let Some((_, tally)) = tail.as_mut().filter(|(from, _)| interval.length_ns() >= *from) {
-            tally.add(&tiles);
+        folds.add(interval.victim.thread, &tiles);
+        if let Some(tail) = tail.as_mut().filter(|tail| tail.has(interval)) {
+            tail.add(interval, &tiles);
         }
         if rank < options.worst {
-            worst.push(worst::miss(interval, &tiles, evidence, &capture.header.irq_names));
+            worst.push(worst::miss(interval, &tiles, waits, evidence));
         }
     }
     // Censored waits are tiled for the balance alone: their sums would mix with no other.
@@ -96,14 +99,17 @@ fn blame(
     Blamed { all, tail, worst, folds, unbalanced }
 }
 
-fn tiler<'a>(evidence: &'a Evidence, anomalies: &'a mut Counts) -> Tiler<'a> {
-    Tiler {
-        timelines: &evidence.timelines,
-        owners: &evidence.owners,
-        marks: &evidence.marks,
-        anomalies,
-        unbalanced: 0,
+/// A second pass, since whom to take out is known after the first. What is odd was counted there.
+fn what_if(tail: &TailBlame, waits: &Waits, spared: &Spared, evidence: &Evidence) -> Vec<WhatIf> {
+    let mut what_ifs = WhatIfs::new(&tail.tally, evidence);
+    let mut counted = Counts::default();
+    let mut cutter = Tiler { evidence, anomalies: &mut counted, unbalanced: 0 };
+    let mut tiles = Vec::new();
+    for interval in &waits.closed {
+        cutter.tile(interval, &mut tiles);
+        what_ifs.add(&tiles);
     }
+    what_ifs.finish(spared, evidence)
 }
 
 /// Numbers of the waits; of equally long ones the earlier comes first.
@@ -163,6 +169,7 @@ fn health(capture: &Capture, evidence: &Evidence, mut anomalies: Counts) -> Heal
         anomalies: anomalies.into_report(),
         samples: evidence.samples.values().map(|s| s.len() as u64).sum(),
         profiler_cpu_ns: trailer.profiler_cpu_ns,
+        own_cost_ns: cost::own_ns(trailer),
         torn: capture.torn.clone(),
         degraded: degraded(capture),
         ..Health::default()

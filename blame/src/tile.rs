@@ -1,12 +1,14 @@
 //! One wait and the timelines to tiles: disjoint, in order, and summing to the wait exactly.
 
-use std::collections::BTreeMap;
-
 use cronx_abi::opening;
+use cronx_recording::Class;
 
 use crate::anomaly::Counts;
+use crate::class::Classes;
+use crate::evidence::Evidence;
 use crate::owners::{Owner, Owners};
-use crate::timeline::Timeline;
+use crate::quota::{self, Phase, Throttle};
+use crate::timeline::{Piece, Timeline};
 use crate::waits::{Interval, Mark, What};
 
 /// A piece of a wait, `[from_ns, to_ns)`.
@@ -14,6 +16,7 @@ use crate::waits::{Interval, Mark, What};
 pub(crate) struct Tile {
     pub(crate) from_ns: u64,
     pub(crate) to_ns: u64,
+    pub(crate) class: Class,
     pub(crate) owner: Owner,
     /// `None` while the thread was on no queue, or on one that is not known.
     pub(crate) cpu: Option<u16>,
@@ -27,9 +30,7 @@ impl Tile {
 
 /// Cuts waits into tiles, one after the other.
 pub(crate) struct Tiler<'a> {
-    pub(crate) timelines: &'a BTreeMap<u16, Timeline>,
-    pub(crate) owners: &'a Owners,
-    pub(crate) marks: &'a [Mark],
+    pub(crate) evidence: &'a Evidence<'a>,
     pub(crate) anomalies: &'a mut Counts,
     /// Waits whose tiles did not sum to them: always 0.
     pub(crate) unbalanced: u64,
@@ -38,61 +39,143 @@ pub(crate) struct Tiler<'a> {
 impl Tiler<'_> {
     /// Replaces what is in `tiles` by the tiles of `interval`.
     pub(crate) fn tile(&mut self, interval: &Interval, tiles: &mut Vec<Tile>) {
-        tiles.clear();
-        self.placement(interval, tiles);
-        let moves = &self.marks[interval.moves.clone()];
+        let Evidence { owners, classes, marks, .. } = self.evidence;
+        let throttle = quota::throttle(interval, self.evidence, self.anomalies);
+        let mut row = Row { owners, classes, interval, throttle, tiles };
+        row.tiles.clear();
+        self.placement(&mut row);
+        let moves = &marks[interval.moves.clone()];
         if connects(interval, moves) {
-            self.queued(interval, moves, tiles);
+            self.queued(moves, &mut row);
         } else {
             self.anomalies.count("moves_missing");
-            lay(tiles, tile(interval.wait.queued_ns, interval.close_ns, Owner::UNKNOWN));
+            row.lay(interval.wait.queued_ns, interval.close_ns, Owner::UNKNOWN, None);
         }
         self.unbalanced += u64::from(!balances(interval, tiles));
     }
 
     /// From the opening to the queue: only a wake-up takes time for it.
-    fn placement(&mut self, interval: &Interval, tiles: &mut Vec<Tile>) {
-        let wait = &interval.wait;
-        let mut owner = Owner::PLACEMENT;
-        if wait.opening != opening::WAKEUP && wait.open_ns < wait.queued_ns {
-            self.anomalies.count("queued_late");
-            owner = Owner::UNKNOWN;
+    fn placement(&mut self, row: &mut Row) {
+        let wait = &row.interval.wait;
+        if wait.opening != opening::WAKEUP {
+            self.anomalies.add("queued_late", u64::from(wait.open_ns < wait.queued_ns));
+            return row.lay(wait.open_ns, wait.queued_ns, Owner::UNKNOWN, None);
         }
-        lay(tiles, tile(wait.open_ns, wait.queued_ns, owner));
+        for (phase, from_ns, to_ns) in row.throttle.parts(wait.open_ns, wait.queued_ns) {
+            match phase {
+                Phase::Throttled => row.lay(from_ns, to_ns, Owner::THROTTLED, None),
+                Phase::Doubtful => row.lay(from_ns, to_ns, Owner::UNKNOWN, None),
+                Phase::Waiting => self.placed(from_ns, to_ns, row),
+            }
+        }
+    }
+
+    /// A chosen CPU that is idle is leaving idle already. What interrupts it does not count until
+    /// the thread is queued there.
+    fn placed(&self, from_ns: u64, to_ns: u64, row: &mut Row) {
+        let cpu = row.interval.wait.first_cpu;
+        let Some(timeline) = self.evidence.timelines.get(&cpu) else {
+            return row.lay(from_ns, to_ns, Owner::PLACEMENT, None);
+        };
+        timeline.cut_slices(from_ns, to_ns, |piece| {
+            let (owner, cpu) = match piece.owner {
+                Some(Owner::IDLE) => (Owner::IDLE_EXIT, Some(cpu)),
+                Some(Owner::UNKNOWN) => (Owner::UNKNOWN, None),
+                _ => (Owner::PLACEMENT, None),
+            };
+            row.lay(piece.from_ns, piece.to_ns, owner, cpu);
+        });
     }
 
     /// From queue to queue, along each queue's CPU.
-    fn queued(&mut self, interval: &Interval, moves: &[Mark], tiles: &mut Vec<Tile>) {
+    fn queued(&mut self, moves: &[Mark], row: &mut Row) {
+        let interval = row.interval;
         let mut cpu = interval.wait.first_cpu;
         let mut from_ns = interval.wait.queued_ns;
         for mark in moves {
             let What::Move { to, .. } = mark.what else { continue };
             let until_ns = mark.at_ns.min(interval.close_ns);
-            self.along(interval, cpu, (from_ns, until_ns), tiles);
+            self.along(cpu, (from_ns, until_ns), row);
             (cpu, from_ns) = (to, until_ns);
         }
-        self.along(interval, cpu, (from_ns, interval.close_ns), tiles);
+        self.along(cpu, (from_ns, interval.close_ns), row);
     }
 
-    fn along(&mut self, interval: &Interval, cpu: u16, span_ns: (u64, u64), tiles: &mut Vec<Tile>) {
-        let (from_ns, to_ns) = span_ns;
-        let Some(timeline) = self.timelines.get(&cpu) else {
-            return lay(tiles, Tile { cpu: Some(cpu), ..tile(from_ns, to_ns, Owner::UNKNOWN) });
+    /// One stay on one queue.
+    fn along(&mut self, cpu: u16, (from_ns, to_ns): (u64, u64), row: &mut Row) {
+        let Some(timeline) = self.evidence.timelines.get(&cpu) else {
+            return row.lay(from_ns, to_ns, Owner::UNKNOWN, Some(cpu));
         };
-        timeline.cut(from_ns, to_ns, |piece| {
-            let mut owner = piece.owner;
-            if self.owners.entry(owner).task == interval.wait.victim {
-                // Nobody waits for a CPU while running on it: one of the two records lies.
-                self.anomalies.count("victim_ran");
-                owner = Owner::UNKNOWN;
-            }
-            lay(tiles, Tile { cpu: Some(cpu), ..tile(piece.from_ns, piece.to_ns, owner) });
-        });
+        for (phase, from_ns, to_ns) in row.throttle.parts(from_ns, to_ns) {
+            let found = Found::at(timeline, from_ns, row.throttle);
+            timeline.cut(from_ns, to_ns, |piece| {
+                let mut owner = owed(phase, &piece, &found);
+                if row.owners.entry(owner).task() == Some(row.interval.wait.victim) {
+                    // Nobody waits for a CPU while running on it: one of the two records lies.
+                    self.anomalies.count("victim_ran");
+                    owner = Owner::UNKNOWN;
+                }
+                row.lay(piece.from_ns, piece.to_ns, owner, Some(cpu));
+            });
+        }
     }
 }
 
-fn tile(from_ns: u64, to_ns: u64, owner: Owner) -> Tile {
-    Tile { from_ns, to_ns, owner, cpu: None }
+/// The idle slice that a thread found when it came to a queue, or could run there at last.
+struct Found {
+    until_ns: u64,
+    owner: Owner,
+}
+
+impl Found {
+    fn at(timeline: &Timeline, from_ns: u64, throttle: Throttle) -> Self {
+        let idle = timeline.slice_at(from_ns).filter(|slice| slice.owner == Owner::IDLE);
+        let until_ns = idle.map_or(from_ns, |slice| slice.to_ns);
+        // When it could run is not known then, so neither is what it found.
+        let doubtful = throttle.leaves_doubt_at(from_ns);
+        Self { until_ns, owner: if doubtful { Owner::UNKNOWN } else { Owner::IDLE_EXIT } }
+    }
+}
+
+/// Whom a queued thread owes a piece of its CPU's time. A throttled one owes nothing to who ran.
+fn owed(phase: Phase, piece: &Piece, found: &Found) -> Owner {
+    let occupant = match phase {
+        Phase::Throttled => Owner::THROTTLED,
+        Phase::Doubtful => Owner::UNKNOWN,
+        Phase::Waiting if piece.from_ns < found.until_ns => found.owner,
+        Phase::Waiting => return piece.owner.unwrap_or(Owner::UNKNOWN),
+    };
+    match piece.owner {
+        Some(owner) if !piece.is_slice => owner,
+        _ => occupant,
+    }
+}
+
+/// The tiles of one wait, in the making.
+struct Row<'a> {
+    owners: &'a Owners<'a>,
+    classes: &'a Classes<'a>,
+    interval: &'a Interval,
+    throttle: Throttle,
+    tiles: &'a mut Vec<Tile>,
+}
+
+impl Row<'_> {
+    /// Appends a tile; it becomes part of the last one if nothing parts them.
+    fn lay(&mut self, from_ns: u64, to_ns: u64, owner: Owner, cpu: Option<u16>) {
+        if from_ns >= to_ns {
+            return;
+        }
+        match self.tiles.last_mut() {
+            Some(last) if (last.owner, last.cpu, last.to_ns) == (owner, cpu, from_ns) => {
+                last.to_ns = to_ns;
+            }
+            _ => {
+                let class = self.classes.of(self.owners.entry(owner), &self.interval.victim);
+                self.tiles.push(Tile { from_ns, to_ns, class, owner, cpu });
+            }
+        }
+    }
 }
 
 /// Whether the moves are as many as the kernel counted and lead from the first queue to the last.
@@ -105,21 +188,6 @@ fn connects(interval: &Interval, moves: &[Mark]) -> bool {
         }
     }
     moves.len() == usize::from(interval.wait.moves) && at == interval.wait.cpu
-}
-
-/// Appends a tile; it becomes part of the last one if nothing parts them.
-fn lay(tiles: &mut Vec<Tile>, tile: Tile) {
-    if tile.from_ns >= tile.to_ns {
-        return;
-    }
-    match tiles.last_mut() {
-        Some(last)
-            if (last.owner, last.cpu, last.to_ns) == (tile.owner, tile.cpu, tile.from_ns) =>
-        {
-            last.to_ns = tile.to_ns;
-        }
-        _ => tiles.push(tile),
-    }
 }
 
 fn balances(interval: &Interval, tiles: &[Tile]) -> bool {

@@ -1,4 +1,4 @@
-//! One CPU's time as four lanes, the first that covers an instant owning it: doubt, hard
+//! One CPU's time as five lanes, the first that covers an instant owning it: doubt, steal, hard
 //! interrupts, softirqs, slices.
 
 use crate::anomaly::Counts;
@@ -16,7 +16,13 @@ pub(crate) struct Span {
 /// Sorted disjoint spans in each lane.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
-    lanes: [Vec<Span>; 4],
+    /// Spans of nobody: what the records say of them is not believed.
+    pub(crate) doubts: Vec<Span>,
+    /// The hypervisor's; filled once the waits are known.
+    pub(crate) stolen: Vec<Span>,
+    hard: Vec<Span>,
+    soft: Vec<Span>,
+    pub(crate) slices: Vec<Span>,
 }
 
 /// A CPU's intervals as the records tell them, in any order.
@@ -45,7 +51,7 @@ impl Draft {
             across_switches(lane, &switches, &mut doubts, anomalies);
             part(lane, &mut doubts, "overlapping_interrupts", anomalies);
         }
-        Timeline { lanes: [union(doubts), hard, soft, slices] }
+        Timeline { doubts: union(doubts), stolen: Vec::new(), hard, soft, slices }
     }
 }
 
@@ -111,38 +117,67 @@ fn union(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
+/// A piece of a CPU's time with one owner, `None` where nothing is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) from_ns: u64,
+    pub(crate) to_ns: u64,
+    pub(crate) owner: Option<Owner>,
+    /// Whether it is of the last lane: nothing lies over who ran.
+    pub(crate) is_slice: bool,
+}
+
 impl Timeline {
-    /// Cuts `[from_ns, to_ns)` where its owner changes; without evidence the owner is unknown.
-    pub(crate) fn cut(&self, from_ns: u64, to_ns: u64, mut piece: impl FnMut(Span)) {
-        let mut next = self
-            .lanes
-            .each_ref()
-            .map(|lane| &lane[lane.partition_point(|span| span.to_ns <= from_ns)..]);
-        let mut at_ns = from_ns;
-        while at_ns < to_ns {
-            let (owner, until_ns) = owner_at(&mut next, at_ns);
-            let until_ns = until_ns.min(to_ns);
-            piece(Span { from_ns: at_ns, to_ns: until_ns, owner });
-            at_ns = until_ns;
-        }
+    /// Cuts `[from_ns, to_ns)` where its owner changes.
+    pub(crate) fn cut(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
+        let Self { doubts, stolen, hard, soft, slices } = self;
+        cut([doubts, stolen, hard, soft, slices], (from_ns, to_ns), piece);
+    }
+
+    /// The same by who occupied the CPU, whatever interrupted.
+    pub(crate) fn cut_slices(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
+        cut([&self.doubts, &self.slices], (from_ns, to_ns), piece);
+    }
+
+    /// The slice that had the CPU at this instant.
+    pub(crate) fn slice_at(&self, at_ns: u64) -> Option<Span> {
+        let slice = self.slices.get(self.slices.partition_point(|s| s.to_ns <= at_ns))?;
+        (slice.from_ns <= at_ns).then_some(*slice)
     }
 }
 
-/// Who owns the instant, and until when at the most. Spans that end by then are dropped from the
-/// lanes, so the end is always later than the instant.
-fn owner_at(lanes: &mut [&[Span]; 4], at_ns: u64) -> (Owner, u64) {
+fn cut<const N: usize>(
+    lanes: [&Vec<Span>; N],
+    (from_ns, to_ns): (u64, u64),
+    mut piece: impl FnMut(Piece),
+) {
+    let mut next = lanes.map(|lane| &lane[lane.partition_point(|span| span.to_ns <= from_ns)..]);
+    let mut at_ns = from_ns;
+    while at_ns < to_ns {
+        let (lane, until_ns) = lane_at(&mut next, at_ns);
+        let owner = lane.and_then(|lane| next[lane].first()).map(|span| span.owner);
+        let until_ns = until_ns.min(to_ns);
+        let is_slice = lane == Some(N - 1);
+        piece(Piece { from_ns: at_ns, to_ns: until_ns, owner, is_slice });
+        at_ns = until_ns;
+    }
+}
+
+/// Which lane owns the instant, and until when at the most. Spans that end by then are dropped from
+/// the lanes, so the end is always later than the instant.
+fn lane_at(lanes: &mut [&[Span]], at_ns: u64) -> (Option<usize>, u64) {
     let mut until_ns = u64::MAX;
-    for lane in lanes {
+    for (number, lane) in lanes.iter_mut().enumerate() {
         while lane.first().is_some_and(|span| span.to_ns <= at_ns) {
             *lane = &lane[1..];
         }
         let Some(span) = lane.first() else { continue };
         if span.from_ns <= at_ns {
-            return (span.owner, until_ns.min(span.to_ns));
+            return (Some(number), until_ns.min(span.to_ns));
         }
         until_ns = until_ns.min(span.from_ns);
     }
-    (Owner::UNKNOWN, until_ns)
+    (None, until_ns)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cronx_recording::Boundary;
 use crate::Options;
 use crate::anomaly::Counts;
 use crate::evidence::Evidence;
-use crate::names::Name;
+use crate::names::Named;
 
 /// Longer than any machine makes a thread wait (13 days), so its opening is garbage; and short
 /// enough that sums of such waits stay numbers.
@@ -33,14 +33,15 @@ pub(crate) enum What {
     Open(u32),
 }
 
-/// One wait with both its ends, and the names the victim had at the second.
+/// One wait with both its ends, and what the victim was at the second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interval {
     pub(crate) wait: Wait,
     /// The switch-in, or of a censored wait the end of the window.
     pub(crate) close_ns: u64,
-    pub(crate) thread: Name,
-    pub(crate) process: Name,
+    pub(crate) victim: Named,
+    /// Whether it was still open then.
+    pub(crate) censored: bool,
     /// Its MOVE records, in [`Evidence::marks`].
     pub(crate) moves: Range<usize>,
 }
@@ -51,12 +52,28 @@ impl Interval {
     }
 }
 
-/// All waits of the window that the options ask for.
+/// All waits of the window, the closed ones by victim and time.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
+    /// Those that the options ask for.
     pub(crate) closed: Vec<Interval>,
+    /// The others, for the chains that lead through them.
+    pub(crate) others: Vec<Interval>,
     pub(crate) censored: Vec<Interval>,
     pub(crate) boundary: Boundary,
+}
+
+impl Waits {
+    /// The wait of `victim` that was closed at this instant, whether or not anybody asked for it.
+    pub(crate) fn closed_at(&self, victim: TaskKey, close_ns: u64) -> Option<&Interval> {
+        let wanted = (victim, close_ns);
+        let find = |intervals: &[Interval]| {
+            intervals.binary_search_by_key(&wanted, |i| (i.wait.victim, i.close_ns)).ok()
+        };
+        find(&self.closed)
+            .map(|at| &self.closed[at])
+            .or_else(|| find(&self.others).map(|at| &self.others[at]))
+    }
 }
 
 /// What is known of a thread after a mark.
@@ -147,7 +164,7 @@ impl Walk<'_, '_> {
             State::Running { at_ns } if wait.open_ns < at_ns => {
                 // Kept, its time would count twice. When it really began, nobody knows.
                 self.anomalies.count("overlapping_waits");
-                let counted = self.in_window(mark.at_ns) && self.wanted(mark).is_some();
+                let counted = self.in_window(mark.at_ns) && self.wanted(mark);
                 self.waits.boundary.open_unknown += u64::from(counted);
                 return State::Running { at_ns: mark.at_ns };
             }
@@ -160,13 +177,11 @@ impl Walk<'_, '_> {
     }
 
     fn keep_closed(&mut self, mark: &Mark, wait: Wait, moves: Range<usize>) {
+        let wanted = self.wanted(mark);
         match self.interval(mark, wait, mark.at_ns, moves) {
-            Ok(Some(interval)) => self.waits.closed.push(interval),
-            Ok(None) => {}
-            Err(kind) => {
-                self.anomalies.count(kind);
-                self.waits.boundary.open_unknown += 1;
-            }
+            Ok(interval) if wanted => self.waits.closed.push(interval),
+            Ok(interval) => self.waits.others.push(interval),
+            Err(kind) => self.refuse(kind, wanted),
         }
     }
 
@@ -198,15 +213,15 @@ impl Walk<'_, '_> {
             return State::Open { censored: None, open_ns };
         }
         let clipped = Wait { queued_ns: wait.queued_ns.min(close_ns.max(open_ns)), ..wait };
+        let wanted = self.wanted(mark);
         let censored = match self.interval(mark, clipped, close_ns, moves) {
-            Ok(Some(interval)) => {
-                self.waits.censored.push(interval);
+            Ok(interval) if wanted => {
+                self.waits.censored.push(Interval { censored: true, ..interval });
                 Some(self.waits.censored.len() - 1)
             }
-            Ok(None) => None,
+            Ok(_) => None,
             Err(kind) => {
-                self.anomalies.count(kind);
-                self.waits.boundary.open_unknown += 1;
+                self.refuse(kind, wanted);
                 None
             }
         };
@@ -225,7 +240,7 @@ impl Walk<'_, '_> {
             }
             State::Running { .. } | State::Fresh => {}
         }
-        self.waits.boundary.close_unknown += u64::from(self.wanted(mark).is_some());
+        self.waits.boundary.close_unknown += u64::from(self.wanted(mark));
     }
 
     fn unopened(&mut self, state: State, mark: &Mark) {
@@ -235,21 +250,29 @@ impl Walk<'_, '_> {
         if matches!(state, State::Open { .. }) {
             self.anomalies.count("switched_in_after_open");
         }
-        self.waits.boundary.open_unknown += u64::from(self.wanted(mark).is_some());
+        self.waits.boundary.open_unknown += u64::from(self.wanted(mark));
     }
 
-    /// `Ok(None)` for a victim that nobody asked about, `Err` for a wait that cannot be.
+    /// `Err` for a wait that cannot be.
     fn interval(
         &mut self,
         mark: &Mark,
         wait: Wait,
         close_ns: u64,
         moves: Range<usize>,
-    ) -> Result<Option<Interval>, &'static str> {
+    ) -> Result<Interval, &'static str> {
         let moves = self.own_moves(&wait, moves);
-        let Some((thread, process)) = self.wanted(mark) else { return Ok(None) };
         check(&wait, close_ns)?;
-        Ok(Some(Interval { wait, close_ns, thread, process, moves }))
+        let victim = self.evidence.names.of(mark.victim, mark.at_ns);
+        Ok(Interval { wait, close_ns, victim, censored: false, moves })
+    }
+
+    /// When it really began, nobody knows.
+    fn refuse(&mut self, kind: &'static str, wanted: bool) {
+        if wanted {
+            self.anomalies.count(kind);
+            self.waits.boundary.open_unknown += 1;
+        }
     }
 
     /// The moves from the queueing on; what moved before that belongs to no wait.
@@ -266,13 +289,12 @@ impl Walk<'_, '_> {
         self.anomalies.add("stray_move", strays as u64);
     }
 
-    /// The victim's names, if the options ask for it.
-    fn wanted(&self, mark: &Mark) -> Option<(Name, Name)> {
+    /// Whether the options ask for the victim, by the names that it had.
+    fn wanted(&self, mark: &Mark) -> bool {
         let named = self.evidence.names.of(mark.victim, mark.at_ns);
         let strings = &self.evidence.strings;
-        let wanted = strings.is(named.thread, self.options.thread.as_deref())
-            && strings.is(named.process, self.options.process.as_deref());
-        wanted.then_some((named.thread, named.process))
+        strings.is(named.thread, self.options.thread.as_deref())
+            && strings.is(named.process, self.options.process.as_deref())
     }
 
     fn in_window(&self, at_ns: u64) -> bool {

@@ -27,6 +27,7 @@ pub(crate) fn report(folds: Vec<Fold>) -> Report {
         all: quantiles(values),
         by_process: vec![],
         by_thread: vec![],
+        by_cgroup: vec![],
         by_cpu: vec![],
     };
     Report {
@@ -38,6 +39,7 @@ pub(crate) fn report(folds: Vec<Fold>) -> Report {
         misses: None,
         censored: Censored::default(),
         boundary: Boundary::default(),
+        spared: None,
         metrics: vec![
             metric(MetricName::WakeToRun, &waits),
             metric(MetricName::Placement, &[]),

@@ -96,15 +96,26 @@ fn palette(report: &Report) -> PaletteMap {
     palette
 }
 
+/// Tasks are warm, what the machine does is cool, and what is not known is grey.
 const fn class_color(class: Class) -> Color {
-    match class {
-        Class::Task => Color { r: 240, g: 150, b: 60 },
-        Class::Idle => Color { r: 120, g: 180, b: 226 },
-        Class::Irq => Color { r: 232, g: 104, b: 96 },
-        Class::Softirq => Color { r: 188, g: 134, b: 206 },
-        Class::Placement => Color { r: 128, g: 194, b: 110 },
-        Class::Unknown => Color { r: 172, g: 172, b: 172 },
-    }
+    let (r, g, b) = match class {
+        Class::Unknown => (172, 172, 172),
+        Class::Steal => (126, 116, 112),
+        Class::Irq => (232, 104, 96),
+        Class::Softirq => (188, 134, 206),
+        Class::Throttled => (206, 92, 148),
+        Class::Profiler => (146, 158, 180),
+        Class::Rt => (214, 84, 42),
+        Class::Kernel => (166, 138, 98),
+        Class::Own => (238, 214, 104),
+        Class::Load => (244, 186, 78),
+        Class::Cgroup => (224, 158, 112),
+        Class::Foreign => (240, 150, 60),
+        Class::Placement => (128, 194, 110),
+        Class::IdleExit => (92, 196, 190),
+        Class::Idle => (120, 180, 226),
+    };
+    Color { r, g, b }
 }
 
 /// How far towards white, in percent: by name, so that neighbours part and a name keeps its shade.

@@ -4,8 +4,8 @@
 //! are run by `cargo xtask fuzz`. What it does not do: judge what a reader makes of nonsense. It
 //! must come to an answer, and an answer must not contradict itself.
 
-use cronx_blame::{Options, analyse};
-use cronx_recording::Capture;
+use cronx_blame::{Options, analyse, tiles};
+use cronx_recording::{Capture, ClassBlame, CulpritBlame};
 
 /// A mutated Capture fails at its first checksum, and nothing behind that is ever tried. So here is
 /// a plainer form, in which every mutation arrives: `tag:u8 cpu:u8 len:u16 raw` again and again.
@@ -41,12 +41,26 @@ pub fn check_balance(capture: &Capture) {
     let options = Options { objective_ns: Some(1_000_000), ..Options::default() };
     let report = analyse(capture, &options);
     assert_eq!(report.health.unbalanced, 0, "the tiles of every wait sum to it");
-    let blamed = report.blame.iter().map(|blame| u128::from(blame.waited_ns));
-    assert_eq!(blamed.sum::<u128>(), u128::from(report.waited_ns), "classes sum to all");
-    let culprits = report.culprits.iter().map(|culprit| u128::from(culprit.waited_ns));
-    assert_eq!(culprits.sum::<u128>(), u128::from(report.waited_ns), "culprits sum to all");
+    check_sums(&report.blame, &report.culprits, report.waited_ns);
+    if let Some(tail) = &report.tail {
+        check_sums(&tail.blame, &tail.culprits, tail.waited_ns);
+    }
     for miss in &report.worst {
         let tiled = miss.tiles.iter().map(|tile| u128::from(tile.length_ns));
         assert_eq!(tiled.sum::<u128>(), u128::from(miss.waited_ns), "tiles sum to the wait");
     }
+    for wait in tiles(capture, &options) {
+        let end = wait.tiles.iter().fold(wait.open_ns, |at_ns, tile| {
+            assert!(at_ns == tile.from_ns && at_ns < tile.to_ns, "tiles follow one another");
+            tile.to_ns
+        });
+        assert_eq!(end, wait.close_ns, "tiles end with the wait");
+    }
+}
+
+fn check_sums(classes: &[ClassBlame], culprits: &[CulpritBlame], waited_ns: u64) {
+    let blamed = classes.iter().map(|blame| u128::from(blame.waited_ns));
+    assert_eq!(blamed.sum::<u128>(), u128::from(waited_ns), "classes sum to all");
+    let culprits = culprits.iter().map(|culprit| u128::from(culprit.waited_ns));
+    assert_eq!(culprits.sum::<u128>(), u128::from(waited_ns), "culprits sum to all");
 }

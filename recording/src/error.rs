@@ -22,7 +22,7 @@ pub enum Error {
         newest: u32,
     },
     /// An older cronx wrote it, in a form that is not read any more.
-    #[error("written by an older cronx (records {found}; this one reads {newest})")]
+    #[error("written by an older cronx (version {found}; this one reads {newest})")]
     Older {
         /// The version of its records.
         found: u32,

@@ -24,6 +24,7 @@ pub use capture::{
 pub use error::Error;
 pub use report::{
     Anomalies, Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Keyed,
-    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, TileReport,
+    Link, Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval,
+    SparedWaits, Tail, TileReport, WhatIf,
 };
 pub use untrusted::Untrusted;

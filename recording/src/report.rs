@@ -9,9 +9,9 @@ use crate::capture::{LoadEnd, Target};
 use crate::{Error, Untrusted};
 
 /// Name and version of the JSON form. The number grows when a field changes its meaning or goes.
-pub const SCHEMA: &str = "cronx.report/1";
+pub const SCHEMA: &str = "cronx.report/2";
 const SCHEMA_NAME: &str = "cronx.report/";
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// The analysis of one Capture. Durations are nanoseconds, instants CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Report {
     pub censored: Censored,
     /// Waits of which an end is not known; they are in no figure above.
     pub boundary: Boundary,
+    /// Waits too short for a record, if there was a floor. They are in the metrics over all and by
+    /// CPU, and in the rank of the tail's threshold, and in no other figure.
+    pub spared: Option<SparedWaits>,
     /// wake-to-run, placement, run-queue latency: always these three, in this order.
     pub metrics: Vec<Metric>,
     /// `waited_ns` by class, largest first.
@@ -89,6 +92,19 @@ pub struct Boundary {
     pub close_unknown: u64,
 }
 
+/// Waits that were counted in the kernel and have no record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparedWaits {
+    /// They were shorter than this.
+    pub floor_ns: u64,
+    /// How many.
+    pub waits: u64,
+    /// Their length in all.
+    pub waited_ns: u64,
+    /// Whether they are in no figure at all, since a filter cannot say whose they were.
+    pub left_out: bool,
+}
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,7 +128,7 @@ impl MetricName {
     }
 }
 
-/// One metric over all waits, and over the waits of each process, thread name and CPU.
+/// One metric over all waits, and over the waits of each process, thread name, cgroup and CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Which.
@@ -123,6 +139,8 @@ pub struct Metric {
     pub by_process: Vec<Keyed>,
     /// By thread name, likewise.
     pub by_thread: Vec<Keyed>,
+    /// By the path of the cgroup, likewise; `(unknown)` is one too.
+    pub by_cgroup: Vec<Keyed>,
     /// By the CPU it ran on, likewise.
     pub by_cpu: Vec<Keyed>,
 }
@@ -130,7 +148,7 @@ pub struct Metric {
 /// One value of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Keyed {
-    /// The process, thread name, or CPU.
+    /// The process, thread name, cgroup, or CPU.
     pub key: Untrusted,
     /// Its figures.
     pub quantiles: Quantiles,
@@ -158,40 +176,102 @@ pub struct Quantiles {
     pub histogram: String,
 }
 
-/// Whose doing a tile is, in its kind.
+/// Whose doing a tile is, in its kind. The order is that of precedence: of two that have evidence
+/// for the same nanosecond the first has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Another task ran.
-    Task,
-    /// The CPU was idle though the thread was queued there: leaving idle, the IPI included.
-    Idle,
+    /// No evidence, lost evidence, or evidence against itself.
+    Unknown,
+    /// The hypervisor had the CPU: the sampling clock stood still, and the kernel counted it.
+    Steal,
     /// A hard interrupt: a device line or a local vector.
     Irq,
     /// A softirq.
     Softirq,
-    /// Between waking and being put on a queue.
+    /// The victim's cgroup was out of quota.
+    Throttled,
+    /// A thread of cronx itself.
+    Profiler,
+    /// A task of a real-time or deadline priority.
+    Rt,
+    /// A kernel thread.
+    Kernel,
+    /// Another thread of the victim's process.
+    #[serde(rename = "self")]
+    Own,
+    /// Another process of the recorded load.
+    Load,
+    /// A task outside the load, in the victim's own cgroup.
+    Cgroup,
+    /// Any other task: the noisy neighbour.
+    Foreign,
+    /// Between waking and being put on a queue, where the target was not idle.
     Placement,
-    /// No evidence, lost evidence, or evidence against itself.
-    Unknown,
+    /// The idle task held the CPU when the victim came: leaving idle, the IPI included.
+    IdleExit,
+    /// The CPU went idle though the victim was queued there.
+    Idle,
 }
 
 impl Class {
+    /// All of them, in their order.
+    pub const ALL: [Self; 15] = [
+        Self::Unknown,
+        Self::Steal,
+        Self::Irq,
+        Self::Softirq,
+        Self::Throttled,
+        Self::Profiler,
+        Self::Rt,
+        Self::Kernel,
+        Self::Own,
+        Self::Load,
+        Self::Cgroup,
+        Self::Foreign,
+        Self::Placement,
+        Self::IdleExit,
+        Self::Idle,
+    ];
+
     /// As our JSON spells it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Task => "task",
-            Self::Idle => "idle",
+            Self::Unknown => "unknown",
+            Self::Steal => "steal",
             Self::Irq => "irq",
             Self::Softirq => "softirq",
+            Self::Throttled => "throttled",
+            Self::Profiler => "profiler",
+            Self::Rt => "rt",
+            Self::Kernel => "kernel",
+            Self::Own => "self",
+            Self::Load => "load",
+            Self::Cgroup => "cgroup",
+            Self::Foreign => "foreign",
             Self::Placement => "placement",
-            Self::Unknown => "unknown",
+            Self::IdleExit => "idle_exit",
+            Self::Idle => "idle",
         }
+    }
+
+    /// Whether a task ran.
+    pub const fn is_task(self) -> bool {
+        matches!(
+            self,
+            Self::Profiler
+                | Self::Rt
+                | Self::Kernel
+                | Self::Own
+                | Self::Load
+                | Self::Cgroup
+                | Self::Foreign
+        )
     }
 }
 
 /// Who or what ran while somebody waited.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Culprit {
     /// The thread's name; of an interrupt its line or vector; empty for classes without culprits.
     pub name: Untrusted,
@@ -201,19 +281,54 @@ pub struct Culprit {
     pub tid: u32,
     /// Its process; 0 if not a task.
     pub tgid: u32,
+    /// The cgroup that shares out its CPU time, by its path; empty if not a task, or unknown.
+    pub cgroup: Untrusted,
+    /// The kernel's effective priority: -1 deadline, 0 to 99 real time, 100 to 139 the rest, nice 0
+    /// being 120. `None` if not a task, or unknown.
+    pub priority: Option<i32>,
 }
 
 /// Nanoseconds of waiting owed to a class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassBlame {
     /// The class.
     pub class: Class,
     /// How long.
     pub waited_ns: u64,
+    /// How sure its share of the tail is; `None` of all waits, and where nobody can tell.
+    pub interval: Option<ShareInterval>,
+}
+
+/// Where a share would lie in 95 of 100 recordings like this one: the bootstrap's percentiles over
+/// blocks of 1/32 of the recording (at least 50 ms). Said only if 8 blocks hold waits of the tail.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShareInterval {
+    /// From 0 to 1.
+    pub low: f64,
+    /// From 0 to 1.
+    pub high: f64,
+}
+
+/// The quantiles of wake-to-run with everything of one class or culprit taken out of each wait. A
+/// first-order estimate: without it, the threads would also have run, and waited, at other times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// What is taken out, or the class under which the culprit costs most.
+    pub class: Class,
+    /// Who is taken out; `None` for the whole class.
+    pub culprit: Option<Culprit>,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 90 %.
+    pub p90_ns: Option<u64>,
+    /// 99 %.
+    pub p99_ns: Option<u64>,
+    /// 99.9 %.
+    pub p999_ns: Option<u64>,
 }
 
 /// Nanoseconds of waiting owed to a culprit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CulpritBlame {
     /// The class.
     pub class: Class,
@@ -221,12 +336,15 @@ pub struct CulpritBlame {
     pub culprit: Culprit,
     /// How long.
     pub waited_ns: u64,
+    /// As [`ClassBlame::interval`]; `None` of `(other)` too.
+    pub interval: Option<ShareInterval>,
 }
 
 /// The waits at or above P99 of wake-to-run, and above the objective if there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// A wait of at least this length is in the tail.
+    /// A wait of at least this length is in the tail. Where P99 itself is too short for a record, the
+    /// floor.
     pub threshold_ns: u64,
     /// How many waits.
     pub waits: u64,
@@ -236,6 +354,8 @@ pub struct Tail {
     pub blame: Vec<ClassBlame>,
     /// By culprit, largest first; at most 256, then `(other)`.
     pub culprits: Vec<CulpritBlame>,
+    /// How it would be without each class of it, then without each of its eight largest culprits.
+    pub what_if: Vec<WhatIf>,
 }
 
 /// One long wait, tile by tile.
@@ -257,10 +377,40 @@ pub struct Miss {
     pub cpu: u32,
     /// What opened it: `wakeup`, `fork`, `preempted`.
     pub opening: String,
+    /// Its cgroup, as [`Culprit::cgroup`].
+    pub cgroup: Untrusted,
+    /// Its priority, as [`Culprit::priority`].
+    pub priority: Option<i32>,
     /// Who or what woke it, in words; empty if nobody did or nobody knows.
     pub waker: Untrusted,
+    /// Why it was not woken earlier: its waker's own wait just before the waking, then that one's
+    /// waker's, and so on, eight at most. Empty if the waker had none, or is an interrupt.
+    pub chain: Vec<Link>,
     /// The tiles in order; they sum to `waited_ns`.
     pub tiles: Vec<TileReport>,
+}
+
+/// A wait of a waker, which ended before it woke whoever stands before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The waker's thread name.
+    pub thread: Untrusted,
+    /// Its process's name.
+    pub process: Untrusted,
+    /// The thread.
+    pub tid: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// How long it had waited itself.
+    pub waited_ns: u64,
+    /// From its switch-in to the waking that it did, or to what came of it if that was later.
+    pub ran_ns: u64,
+    /// The class that it waited for most.
+    pub class: Class,
+    /// And the culprit.
+    pub culprit: Culprit,
+    /// How long it waited for that one.
+    pub owed_ns: u64,
 }
 
 /// A piece of one wait with one class and, where known, one culprit.
@@ -322,6 +472,9 @@ pub struct Health {
     pub samples: u64,
     /// CPU time of the profiler's own process during the window.
     pub profiler_cpu_ns: u64,
+    /// What the probes took in all: extrapolated from the runs that the kernel timed to the events
+    /// that there were. `None` if it timed none.
+    pub own_cost_ns: Option<u64>,
     /// Where and how the Capture broke off, if it did.
     pub torn: Option<String>,
     /// What could not be had, one sentence each.
@@ -339,7 +492,7 @@ impl Report {
         Ok(())
     }
 
-    /// Reads the JSON form; a newer schema is refused by its number.
+    /// Reads the JSON form; another schema is refused by its number.
     pub fn read(mut input: impl Read) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes)?;
@@ -364,6 +517,10 @@ fn check_schema(bytes: &[u8]) -> Result<(), Error> {
         Some(Ok(found)) if found > SCHEMA_VERSION => {
             Err(Error::Newer { found, newest: SCHEMA_VERSION })
         }
+        Some(Ok(found)) => Err(Error::Older { found, newest: SCHEMA_VERSION }),
         _ => Err(foreign),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! Reports made by hand: what a recording of a server beside a compactor could say.
 
 use cronx_recording::{
-    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, LoadEnd, Metric,
-    MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, Tail, Target, TileReport, histogram,
+    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Link, LoadEnd,
+    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval, Tail, Target,
+    TileReport, WhatIf, histogram,
 };
 
 const MS: u64 = 1_000_000;
@@ -16,6 +17,7 @@ pub(crate) fn plausible() -> Report {
         waits: 43_120,
         waited_ns: 1_830 * MS,
         misses: Some(12),
+        spared: None,
         censored: Censored { count: 2, waited_ns: 61 * MS, max_ns: 48 * MS },
         boundary: Boundary { open_unknown: 1, close_unknown: 0 },
         metrics: vec![
@@ -25,13 +27,7 @@ pub(crate) fn plausible() -> Report {
         ],
         blame: classes(&[1_100, 400, 30, 180, 30, 90]),
         culprits: culprits(&[900, 400, 180, 120, 90, 80, 30, 30]),
-        tail: Some(Tail {
-            threshold_ns: 3_104_000,
-            waits: 432,
-            waited_ns: 412 * MS,
-            blame: classes(&[290, 60, 4, 40, 8, 10]),
-            culprits: culprits(&[251, 60, 40, 30, 10, 9, 8, 4]),
-        }),
+        tail: Some(tail()),
         worst: misses(),
         folds: folds(),
         health: Health {
@@ -39,8 +35,43 @@ pub(crate) fn plausible() -> Report {
             unknown_ns: 90 * MS,
             samples: 3_800,
             profiler_cpu_ns: 61 * MS,
+            own_cost_ns: Some(48 * MS),
             ..Health::default()
         },
+    }
+}
+
+fn tail() -> Tail {
+    let mut tail = Tail {
+        threshold_ns: 3_104_000,
+        waits: 432,
+        waited_ns: 412 * MS,
+        blame: classes(&[290, 60, 4, 40, 8, 10]),
+        culprits: culprits(&[251, 60, 40, 30, 10, 9, 8, 4]),
+        what_if: vec![
+            what_if(Class::Foreign, None, 811_000),
+            what_if(Class::Softirq, None, 2_800_000),
+            what_if(Class::Unknown, None, 3_104_000),
+            what_if(Class::Foreign, Some(culprit("compactor", "rocksdb", 5120)), 1_020_000),
+            what_if(Class::Softirq, Some(culprit("NET_RX", "", 0)), 2_800_000),
+        ],
+    };
+    let sure = |low, high| Some(ShareInterval { low, high });
+    tail.blame[0].interval = sure(0.66, 0.735);
+    tail.blame[1].interval = sure(0.02, 0.268);
+    tail.culprits[0].interval = sure(0.571, 0.652);
+    tail.culprits[1].interval = sure(0.02, 0.268);
+    tail
+}
+
+fn what_if(class: Class, culprit: Option<Culprit>, p99_ns: u64) -> WhatIf {
+    WhatIf {
+        class,
+        culprit,
+        p50_ns: Some(12_000),
+        p90_ns: Some(70_000),
+        p99_ns: Some(p99_ns),
+        p999_ns: None,
     }
 }
 
@@ -69,8 +100,8 @@ pub(crate) fn few() -> Report {
     let mut report = Report {
         waits: 42,
         waited_ns: 3 * MS,
-        blame: vec![ClassBlame { class: Class::Idle, waited_ns: 3 * MS }],
-        culprits: vec![blamed(Class::Idle, "", "", 0, 3)],
+        blame: vec![ClassBlame { class: Class::IdleExit, waited_ns: 3 * MS, interval: None }],
+        culprits: vec![blamed(Class::IdleExit, "", "", 0, 3)],
         ..idle()
     };
     let mut wake_to_run = metric(MetricName::WakeToRun, [12_400, 80_200, 0, 0, 240_000]);
@@ -103,16 +134,22 @@ fn metric(name: MetricName, [p50, p90, p99, p999, max_ns]: [u64; 5]) -> Metric {
         max_ns,
         histogram: histogram::encode(&histogram::empty()),
     };
-    Metric { name, all, by_process: vec![], by_thread: vec![], by_cpu: vec![] }
+    Metric { name, all, by_process: vec![], by_thread: vec![], by_cgroup: vec![], by_cpu: vec![] }
 }
 
 fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
-    let order =
-        [Class::Task, Class::Softirq, Class::Irq, Class::Idle, Class::Placement, Class::Unknown];
+    let order = [
+        Class::Foreign,
+        Class::Softirq,
+        Class::Irq,
+        Class::IdleExit,
+        Class::Placement,
+        Class::Unknown,
+    ];
     let mut blame: Vec<_> = order
         .into_iter()
         .zip(ms)
-        .map(|(class, ms)| ClassBlame { class, waited_ns: ms * MS })
+        .map(|(class, ms)| ClassBlame { class, waited_ns: ms * MS, interval: None })
         .collect();
     blame.sort_by_key(|blame| std::cmp::Reverse(blame.waited_ns));
     blame
@@ -120,42 +157,42 @@ fn classes(ms: &[u64; 6]) -> Vec<ClassBlame> {
 
 fn culprits(ms: &[u64; 8]) -> Vec<CulpritBlame> {
     vec![
-        blamed(Class::Task, "compactor", "rocksdb", 5120, ms[0]),
+        blamed(Class::Foreign, "compactor", "rocksdb", 5120, ms[0]),
         blamed(Class::Softirq, "NET_RX", "", 0, ms[1]),
-        blamed(Class::Idle, "", "", 0, ms[2]),
-        blamed(Class::Task, "kworker/2:1", "kworker/2:1", 77, ms[3]),
+        blamed(Class::IdleExit, "", "", 0, ms[2]),
+        blamed(Class::Kernel, "kworker/2:1", "kworker/2:1", 77, ms[3]),
         blamed(Class::Unknown, "", "", 0, ms[4]),
-        blamed(Class::Task, "sshd", "sshd", 901, ms[5]),
+        blamed(Class::Foreign, "sshd", "sshd", 901, ms[5]),
         blamed(Class::Placement, "", "", 0, ms[6]),
         blamed(Class::Irq, "eth0-rx-1", "", 0, ms[7]),
     ]
 }
 
 fn blamed(class: Class, name: &str, process: &str, tid: u32, ms: u64) -> CulpritBlame {
-    CulpritBlame { class, culprit: culprit(name, process, tid), waited_ns: ms * MS }
+    let culprit = culprit(name, process, tid);
+    CulpritBlame { class, culprit, waited_ns: ms * MS, interval: None }
 }
 
 pub(crate) fn culprit(name: &str, process: &str, tid: u32) -> Culprit {
-    Culprit { name: name.into(), process: process.into(), tid, tgid: tid }
+    Culprit { name: name.into(), process: process.into(), tid, tgid: tid, ..Culprit::default() }
 }
 
 fn misses() -> Vec<Miss> {
     let placement = || (Class::Placement, culprit("", "", 0), 12_000);
-    let compactor = |ns| (Class::Task, culprit("compactor", "rocksdb", 5120), ns);
+    let compactor = |ns| (Class::Foreign, culprit("compactor", "rocksdb", 5120), ns);
     let rx = |ns| (Class::Softirq, culprit("NET_RX", "", 0), ns);
     let mut many = vec![placement()];
     for i in 1..=5 {
         many.extend([compactor(i * 900_000), rx(i * 41_000)]);
     }
+    let last = vec![placement(), rx(300_000), compactor(9_500_000)];
     vec![
         miss("wakeup", "softirq NET_RX", 4_201_377_000, many),
-        miss("preempted", "", 9_870_100_000, vec![compactor(11_000_000)]),
-        miss(
-            "wakeup",
-            "acceptor 4702",
-            510_000_000,
-            vec![placement(), rx(300_000), compactor(9_500_000)],
-        ),
+        Miss {
+            priority: Some(130),
+            ..miss("preempted", "", 9_870_100_000, vec![compactor(11_000_000)])
+        },
+        Miss { chain: chain(), ..miss("wakeup", "acceptor (4702)", 510_000_000, last) },
     ]
 }
 
@@ -175,9 +212,28 @@ fn miss(opening: &str, waker: &str, at_ns: u64, pieces: Vec<(Class, Culprit, u64
         waited_ns,
         cpu: 2,
         opening: opening.to_owned(),
+        cgroup: "/app".into(),
+        priority: Some(120),
         waker: waker.into(),
+        chain: vec![],
         tiles,
     }
+}
+
+/// The acceptor waited for the compactor, and who woke the acceptor for nobody else.
+fn chain() -> Vec<Link> {
+    let link = |thread: &str, tid, waited_ns, owed_ns| Link {
+        thread: thread.into(),
+        process: "server".into(),
+        tid,
+        tgid: 4700,
+        waited_ns,
+        ran_ns: 4_000,
+        class: Class::Foreign,
+        culprit: culprit("compactor", "rocksdb", 5120),
+        owed_ns,
+    };
+    vec![link("acceptor", 4702, 3_100_000, 2_900_000), link("main", 4700, 900_000, 900_000)]
 }
 
 fn folds() -> Vec<Fold> {
@@ -188,5 +244,5 @@ fn folds() -> Vec<Fold> {
         stack: vec![],
         waited_ns,
     };
-    vec![fold(Class::Task, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
+    vec![fold(Class::Foreign, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
 }

@@ -1,7 +1,7 @@
 //! What is not in the figures above, and how far they can be trusted. Loss is never silent.
 
 use cronx_flamegraph::units::{count, duration, percent};
-use cronx_recording::{Health, Report, Untrusted};
+use cronx_recording::{Health, Report, SparedWaits, Untrusted};
 
 use super::line::{Line, Paint, fit, wrap};
 use super::plural;
@@ -33,6 +33,7 @@ fn left_out(report: &Report) -> Vec<(Paint, String)> {
             ),
         ));
     }
+    sentences.extend(report.spared.map(|spared| (Paint::Plain, below_floor(&spared))));
     for (waits, end) in [(boundary.open_unknown, "start"), (boundary.close_unknown, "end")] {
         if waits > 0 {
             let text =
@@ -41,6 +42,23 @@ fn left_out(report: &Report) -> Vec<(Paint, String)> {
         }
     }
     sentences
+}
+
+/// Waits that were counted in the kernel, and what that leaves out.
+fn below_floor(spared: &SparedWaits) -> String {
+    let (waits, floor) = (plural(spared.waits, "wait"), duration(spared.floor_ns));
+    let waited = duration(spared.waited_ns);
+    if spared.left_out {
+        return format!(
+            "Not counted above: {waits} shorter than {floor}, {waited} in all; whose they were was \
+             not recorded, so a filter leaves them out."
+        );
+    }
+    format!(
+        "{waits} shorter than {floor}, {waited} in all, {} in the distribution and in P99's rank \
+         alone: who waited, and for whom, was not recorded.",
+        if spared.waits == 1 { "is" } else { "are" }
+    )
 }
 
 /// What must not be overlooked.
@@ -76,8 +94,12 @@ fn loss(health: &Health) -> Vec<(Paint, String)> {
 
 fn summary(report: &Report) -> String {
     let health = &report.health;
+    let probes = match health.own_cost_ns {
+        Some(own_ns) => format!(" + {} in the probes (extrapolated)", duration(own_ns)),
+        None => String::new(),
+    };
     format!(
-        "lost {} · unknown {} · unbalanced {} · own cost {} CPU ({} of one CPU)",
+        "lost {} · unknown {} · unbalanced {} · own cost {} CPU ({} of one CPU){probes}",
         count(health.lost.max(health.missing)),
         percent(health.unknown_ns, report.waited_ns),
         count(health.unbalanced),

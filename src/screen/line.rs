@@ -22,13 +22,24 @@ impl Paint {
             Self::Bold => "1",
             Self::Dim => "2",
             Self::Loud => "1;31",
-            Self::Of(Class::Task) => "33",
-            Self::Of(Class::Idle) => "34",
-            Self::Of(Class::Irq) => "31",
-            Self::Of(Class::Softirq) => "35",
-            Self::Of(Class::Placement) => "32",
-            Self::Of(Class::Unknown) => "90",
+            Self::Of(class) => class_sgr(class),
         }
+    }
+}
+
+/// As the flamegraph has them, as far as sixteen colours go.
+const fn class_sgr(class: Class) -> &'static str {
+    match class {
+        Class::Unknown | Class::Steal | Class::Profiler => "90",
+        Class::Irq => "31",
+        Class::Softirq => "35",
+        Class::Throttled => "95",
+        Class::Rt => "91",
+        Class::Kernel | Class::Foreign => "33",
+        Class::Own | Class::Load | Class::Cgroup => "93",
+        Class::Placement => "32",
+        Class::IdleExit => "36",
+        Class::Idle => "34",
     }
 }
 

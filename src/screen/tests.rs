@@ -1,4 +1,4 @@
-use cronx_recording::Report;
+use cronx_recording::{Report, SparedWaits};
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -40,32 +40,36 @@ fn at_80_columns() {
               P99.9    9.80 ms  █████████████████████████                40.1 µs     9.79 ms
                 max    14.1 ms  ████████████████████████████████████      112 µs     14.1 ms
 
-            Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % was compactor.
-              task      ████▎    70 %   290 ms   compactor (rocksdb) ███▋     61 %   251 ms
-              softirq   ▉        15 %  60.0 ms   NET_RX              ▉        15 %  60.0 ms
-              idle      ▋       9.7 %  40.0 ms   (idle CPU)          ▋       9.7 %  40.0 ms
-              unknown   ▏       2.4 %  10.0 ms   kworker/2:1         ▍       7.3 %  30.0 ms
-              placement ▏       1.9 %  8.00 ms   (no evidence)       ▏       2.4 %  10.0 ms
-              irq       ▏       1.0 %  4.00 ms   and 3 more          ▎       5.1 %  21.0 ms
+            Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % ±4 was
+              compactor.
+              foreign   ██▉    70 % ±4    290 ms   compactor        ██▍    61 % ±4    251 ms
+              softirq   ▋      15 % ±12  60.0 ms   NET_RX           ▋      15 % ±12  60.0 ms
+              idle_exit ▍     9.7 %      40.0 ms   (leaving idle)   ▍     9.7 %      40.0 ms
+              unknown   ▏     2.4 %      10.0 ms   kworker/2:1      ▎     7.3 %      30.0 ms
+              placement ▏     1.9 %      8.00 ms   (no evidence)    ▏     2.4 %      10.0 ms
+              irq       ▏     1.0 %      4.00 ms   and 3 more       ▎     5.1 %      21.0 ms
+            First-order estimate: P99 811 µs without all foreign, 1.02 ms without compactor
 
             The three longest waits
               14.1 ms  worker-3 4711 (server)  at 4.201 s on CPU 2, woken by softirq NET_RX
-                       █▎            1.80 ms  task      compactor (rocksdb) 5120
-                       █▉            2.70 ms  task      compactor (rocksdb) 5120
-                       ██▌           3.60 ms  task      compactor (rocksdb) 5120
-                       ███▏          4.50 ms  task      compactor (rocksdb) 5120
+                       █▎            1.80 ms  foreign   compactor (rocksdb) 5120
+                       █▉            2.70 ms  foreign   compactor (rocksdb) 5120
+                       ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
+                       ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
-              11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
-                       ██████████    11.0 ms  task      compactor (rocksdb) 5120
-              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
+              11.0 ms  worker-3 4711 (server) nice 10  at 9.870 s on CPU 2, preempted
+                       ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
+              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor (4702)
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
-                       █████████▋    9.50 ms  task      compactor (rocksdb) 5120
+                       █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
+                       before that acceptor 4702 waited 3.10 ms, 2.90 ms for compactor (roc…
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest
               48.0 ms.
             Not counted above: 1 wait whose start nobody saw.
             lost 0 · unknown 4.9 % · unbalanced 0 · own cost 61.0 ms CPU (0.5 % of one CPU)
+              + 48.0 ms in the probes (extrapolated)
         "#]],
     );
 }
@@ -87,31 +91,33 @@ fn at_120_columns() {
               P99.9    9.80 ms  █████████████████████████████████████████▋                       40.1 µs     9.79 ms
                 max    14.1 ms  ████████████████████████████████████████████████████████████      112 µs     14.1 ms
 
-            Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % was compactor.
-              task      █████████▉       70 %   290 ms   compactor (rocksdb) ████████▌        61 %   251 ms
-              softirq   ██               15 %  60.0 ms   NET_RX              ██               15 %  60.0 ms
-              idle      █▍              9.7 %  40.0 ms   (idle CPU)          █▍              9.7 %  40.0 ms
-              unknown   ▍               2.4 %  10.0 ms   kworker/2:1         █               7.3 %  30.0 ms
-              placement ▎               1.9 %  8.00 ms   (no evidence)       ▍               2.4 %  10.0 ms
-              irq       ▏               1.0 %  4.00 ms   and 3 more          ▊               5.1 %  21.0 ms
+            Of 412 ms waited in the 432 waits at or above P99 (3.10 ms), 61 % ±4 was compactor.
+              foreign   ████████▌      70 % ±4    290 ms   compactor (rocksdb) ███████▎       61 % ±4    251 ms
+              softirq   █▊             15 % ±12  60.0 ms   NET_RX              █▊             15 % ±12  60.0 ms
+              idle_exit █▏            9.7 %      40.0 ms   (leaving idle)      █▏            9.7 %      40.0 ms
+              unknown   ▎             2.4 %      10.0 ms   kworker/2:1         ▉             7.3 %      30.0 ms
+              placement ▎             1.9 %      8.00 ms   (no evidence)       ▎             2.4 %      10.0 ms
+              irq       ▏             1.0 %      4.00 ms   and 3 more          ▋             5.1 %      21.0 ms
+            First-order estimate: P99 811 µs without all foreign, 1.02 ms without compactor, 2.80 ms without NET_RX
 
             The three longest waits
               14.1 ms  worker-3 4711 (server)  at 4.201 s on CPU 2, woken by softirq NET_RX
-                       █▎            1.80 ms  task      compactor (rocksdb) 5120
-                       █▉            2.70 ms  task      compactor (rocksdb) 5120
-                       ██▌           3.60 ms  task      compactor (rocksdb) 5120
-                       ███▏          4.50 ms  task      compactor (rocksdb) 5120
+                       █▎            1.80 ms  foreign   compactor (rocksdb) 5120
+                       █▉            2.70 ms  foreign   compactor (rocksdb) 5120
+                       ██▌           3.60 ms  foreign   compactor (rocksdb) 5120
+                       ███▏          4.50 ms  foreign   compactor (rocksdb) 5120
                                      1.53 ms  and 7 more
-              11.0 ms  worker-3 4711 (server)  at 9.870 s on CPU 2, preempted
-                       ██████████    11.0 ms  task      compactor (rocksdb) 5120
-              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor 4702
+              11.0 ms  worker-3 4711 (server) nice 10  at 9.870 s on CPU 2, preempted
+                       ██████████    11.0 ms  foreign   compactor (rocksdb) 5120
+              9.81 ms  worker-3 4711 (server)  at 0.510 s on CPU 2, woken by acceptor (4702)
                        ▏             12.0 µs  placement (not queued yet)
                        ▎              300 µs  softirq   NET_RX
-                       █████████▋    9.50 ms  task      compactor (rocksdb) 5120
+                       █████████▋    9.50 ms  foreign   compactor (rocksdb) 5120
+                       before that acceptor 4702 waited 3.10 ms, 2.90 ms for compactor (rocksdb); before that main 4700 waited 900 …
 
             Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest 48.0 ms.
             Not counted above: 1 wait whose start nobody saw.
-            lost 0 · unknown 4.9 % · unbalanced 0 · own cost 61.0 ms CPU (0.5 % of one CPU)
+            lost 0 · unknown 4.9 % · unbalanced 0 · own cost 61.0 ms CPU (0.5 % of one CPU) + 48.0 ms in the probes (extrapolated)
         "#]],
     );
 }
@@ -163,7 +169,7 @@ fn with_few_waits() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle      ██████  100 %  3.00 ms   (idle CPU)   ██████  100 %  3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             lost 0 · unknown 0 % · unbalanced 0 · own cost 0 ns CPU (0 % of one CPU)
         "#]],
@@ -202,7 +208,7 @@ fn a_damaged_recording_is_loud() {
 
             42 waits are too few for a P99, which wants 368. Of the 3.00 ms waited in all,
               100 % was a CPU leaving idle.
-              idle      ██████  100 %  3.00 ms   (idle CPU)   ██████  100 %  3.00 ms
+              idle_exit ██████  100 %  3.00 ms   (leaving idle) ██████  100 %  3.00 ms
 
             EVIDENCE LOST: 10,000 records (10 %), 9,000 of them at a full ring. What they
               would have shown is unknown above.
@@ -219,6 +225,38 @@ fn a_damaged_recording_is_loud() {
     assert!(colored.contains("\x1b[1;31mEVIDENCE LOST"));
 }
 
+#[test]
+fn waits_below_the_floor_are_said() {
+    let mut report = plausible();
+    let spared =
+        SparedWaits { floor_ns: 50_000, waits: 910_000, waited_ns: 4_000_000_000, left_out: false };
+    report.spared = Some(spared);
+    let last = |report: &Report| screen(report, 80).rsplit_once("\n\n").unwrap().1.to_owned();
+    expect![[r#"
+        Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest
+          48.0 ms.
+        910,000 waits shorter than 50.0 µs, 4.00 s in all, are in the distribution and
+          in P99's rank alone: who waited, and for whom, was not recorded.
+        Not counted above: 1 wait whose start nobody saw.
+        lost 0 · unknown 4.9 % · unbalanced 0 · own cost 61.0 ms CPU (0.5 % of one CPU)
+          + 48.0 ms in the probes (extrapolated)
+    "#]]
+    .assert_eq(&last(&report));
+    report.spared = Some(SparedWaits { left_out: true, ..spared });
+    expect![[r#"
+        Not counted above: 2 waits still open at the end, 61.0 ms so far, the longest
+          48.0 ms.
+        Not counted above: 910,000 waits shorter than 50.0 µs, 4.00 s in all; whose they
+          were was not recorded, so a filter leaves them out.
+        Not counted above: 1 wait whose start nobody saw.
+        lost 0 · unknown 4.9 % · unbalanced 0 · own cost 61.0 ms CPU (0.5 % of one CPU)
+          + 48.0 ms in the probes (extrapolated)
+    "#]]
+    .assert_eq(&last(&report));
+    let report = Report { spared: Some(spared), ..idle() };
+    assert!(screen(&report, 80).contains("No thread waited for 50.0 µs or longer."));
+}
+
 /// Every string of the Report is hostile at once.
 fn hostile(name: &str) -> Report {
     let mut report = plausible();
@@ -230,9 +268,15 @@ fn hostile(name: &str) -> Report {
     for blamed in &mut tail.culprits {
         blamed.culprit = fixture::culprit(name, "other", 1);
     }
+    for what_if in &mut tail.what_if {
+        what_if.culprit = Some(fixture::culprit(name, "other", 1));
+    }
     for miss in &mut report.worst {
         (miss.thread, miss.process, miss.waker) = (untrusted(), untrusted(), untrusted());
         miss.opening = name.to_owned();
+        for link in &mut miss.chain {
+            (link.thread, link.culprit) = (untrusted(), fixture::culprit(name, name, 1));
+        }
         for tile in &mut miss.tiles {
             tile.culprit = fixture::culprit(name, name, 1);
         }

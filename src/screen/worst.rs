@@ -1,7 +1,7 @@
 //! The worst misses one by one, tile by tile.
 
 use cronx_flamegraph::units::duration;
-use cronx_recording::{Miss, Report, TileReport, Untrusted};
+use cronx_recording::{Link, Miss, Report, TileReport, Untrusted};
 
 use super::blame;
 use super::line::{Line, Paint, bar, column, fit};
@@ -12,6 +12,8 @@ const MISSES: usize = 3;
 const TILES: usize = 5;
 const NAME_MAX: usize = 24;
 const BAR: usize = 10;
+/// The priority of who asked for none.
+const NICE_0: i32 = 120;
 
 /// Nothing if no thread waited.
 pub(crate) fn lines(report: &Report, _width: usize) -> Vec<Line> {
@@ -26,6 +28,7 @@ pub(crate) fn lines(report: &Report, _width: usize) -> Vec<Line> {
     for miss in shown {
         lines.push(head(miss));
         lines.extend(tiles(miss));
+        lines.extend(chain(&miss.chain));
     }
     lines
 }
@@ -47,7 +50,7 @@ fn head(miss: &Miss) -> Line {
     let at = miss.at_ns as f64 / 1e9;
     Line::new()
         .add(Paint::Bold, format!("{:>9}  {thread} {}", duration(miss.waited_ns), miss.tid))
-        .plain(process)
+        .plain(process + &favour(miss.priority))
         .add(Paint::Dim, format!("  at {at:.3} s on CPU {}, {how}", miss.cpu))
 }
 
@@ -78,7 +81,32 @@ fn tile(tile: &TileReport, whole_ns: u64) -> Line {
         .add(Paint::Of(tile.class), column(tile.class.name(), 10))
         .plain(fit(&blame::name(tile.class, &tile.culprit), 2 * NAME_MAX));
     if tile.culprit.tid != 0 {
-        line = line.plain(format!(" {}", tile.culprit.tid));
+        line = line.plain(format!(" {}{}", tile.culprit.tid, favour(tile.culprit.priority)));
     }
     line
+}
+
+/// How a priority differs from everybody's, as `chrt` and `nice` count it; empty if it does not.
+fn favour(priority: Option<i32>) -> String {
+    match priority {
+        Some(i32::MIN..0) => " deadline".to_owned(),
+        Some(real_time @ 0..100) => format!(" rt {}", 99 - real_time),
+        Some(nice @ 100..140) if nice != NICE_0 => format!(" nice {}", nice - NICE_0),
+        _ => String::new(),
+    }
+}
+
+/// Why nobody woke it earlier, back to the root culprit.
+fn chain(links: &[Link]) -> Option<Line> {
+    let waited: Vec<_> = links.iter().map(link).collect();
+    let text = format!("{}before that {}", " ".repeat(11), waited.join("; before that "));
+    (!waited.is_empty()).then(|| Line::new().add(Paint::Dim, text))
+}
+
+fn link(link: &Link) -> String {
+    let thread = fit(&link.thread.terminal().to_string(), NAME_MAX);
+    let culprit = fit(&blame::name(link.class, &link.culprit), NAME_MAX);
+    let (waited, owed) = (duration(link.waited_ns), duration(link.owed_ns));
+    let most = if link.owed_ns == link.waited_ns { String::new() } else { format!(", {owed}") };
+    format!("{thread} {} waited {waited}{most} for {culprit}", link.tid)
 }

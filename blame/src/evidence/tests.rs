@@ -22,7 +22,7 @@ fn backward_slices_and_interrupts() {
         "60 cpu0 irq 24 since 61
          100 cpu0 wait victim 20..20 hog 10",
         expect![[r#"
-            victim 80: unknown@0=40 task:hog@0=40
+            victim 80: unknown@0=40 foreign:hog@0=40
             backward_interrupt 1
         "#]],
     );

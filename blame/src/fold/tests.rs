@@ -26,8 +26,8 @@ fn the_culprits_stacks_divide_its_time() {
          90 cpu0 sample hog main,write k:sys_write,copy
          100 cpu0 wait victim 50..60 hog 40",
         expect![[r#"
-            victim task hog [main;spin] 26
-            victim task hog [main;write;sys_write_[k];copy_[k]] 14
+            victim foreign hog [main;spin] 26
+            victim foreign hog [main;write;sys_write_[k];copy_[k]] 14
             victim placement  [] 10
         "#]],
     );
@@ -41,9 +41,9 @@ fn nothing_is_lost_to_rounding() {
          90 cpu0 sample hog c
          100 cpu0 wait victim 60..60 hog 40",
         expect![[r#"
-            victim task hog [a] 13
-            victim task hog [b] 13
-            victim task hog [c] 14
+            victim foreign hog [a] 13
+            victim foreign hog [b] 13
+            victim foreign hog [c] 14
         "#]],
     );
 }
@@ -57,7 +57,7 @@ fn only_samples_of_the_culprit_inside_the_tile() {
          100 cpu0 wait victim 60..60 hog 40
          100 cpu0 sample hog late",
         expect![[r#"
-            victim task hog [] 40
+            victim foreign hog [] 40
         "#]],
     );
 }
@@ -68,7 +68,7 @@ fn a_frame_without_a_symbol() {
         "70 cpu0 sample hog main,? k:entry,?
          100 cpu0 wait victim 60..60 hog 40",
         expect![[r#"
-            victim task hog [main;[unknown];entry_[k];[unknown]_[k]] 40
+            victim foreign hog [main;[unknown];entry_[k];[unknown]_[k]] 40
         "#]],
     );
 }
@@ -80,8 +80,8 @@ fn a_stack_belongs_to_the_victims_it_was_seen_for() {
          100 cpu0 wait a 60..60 hog 40
          120 cpu0 wait b 110..110 hog 100",
         expect![[r#"
-            a task hog [main] 40
-            b task hog [] 10
+            a foreign hog [main] 40
+            b foreign hog [] 10
         "#]],
     );
 }
@@ -93,8 +93,8 @@ fn a_sample_inside_an_interrupt_is_of_the_task_beneath() {
          80 cpu0 irq 24 since 70
          100 cpu0 wait victim 60..60 hog 40",
         expect![[r#"
-            victim task hog [main] 30
             victim irq irq 24 [] 10
+            victim foreign hog [main] 30
         "#]],
     );
 }

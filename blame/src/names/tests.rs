@@ -14,7 +14,7 @@ fn a_name_holds_until_the_next_one() {
          60 cpu0 task bash=make
          100 cpu0 wait victim 20..20 bash 50",
         expect![[r#"
-            victim 80: task:bash@0=30 task:make@0=50
+            victim 80: foreign:bash@0=30 foreign:make@0=50
         "#]],
     );
 }
@@ -26,7 +26,7 @@ fn the_first_name_holds_for_what_came_before() {
          100 cpu0 wait victim 20..20 ?x 50
          600 cpu1 task ?x=late",
         expect![[r#"
-            victim 80: task:late@0=80
+            victim 80: foreign:late@0=80
         "#]],
     );
 }
@@ -36,8 +36,8 @@ fn nameless_tasks_are_numbers() {
     check(
         "100 cpu0 wait ?victim 20..20 ?x 10",
         expect![[r#"
-        tid 2 80: task:tid 1@0=80
-    "#]],
+            tid 2 80: unknown:tid 1@0=80
+        "#]],
     );
 }
 
@@ -47,7 +47,7 @@ fn a_name_of_its_own_instant_holds() {
         "50 cpu0 task a=b
          50 cpu0 wait victim 20..20 a 10",
         expect![[r#"
-            victim 30: task:b@0=30
+            victim 30: foreign:b@0=30
         "#]],
     );
 }

@@ -45,7 +45,7 @@ fn holes() {
     check("3@30 4@40", Some(4), expect!["[3, 4] [(0, 30)] missing 2 {}"]);
     check("1@10 2@20", Some(5), expect!["[1, 2] [(20, 100000)] missing 3 {}"]);
     check("", Some(5), expect!["[] [(0, 100000)] missing 5 {}"]);
-    check("1@10 2@20", None, expect!["[1, 2] [] missing 0 {}"]);
+    check("1@10 2@20", None, expect!["[1, 2] [(20, 100000)] missing 0 {}"]);
 }
 
 #[test]

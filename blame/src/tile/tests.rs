@@ -12,8 +12,8 @@ fn placement_then_the_slice_beneath() {
     check(
         "100 cpu0 wait victim 60..70 hog 40",
         expect![[r#"
-        victim 40: placement=10 task:hog@0=30
-    "#]],
+            victim 40: placement=10 foreign:hog@0=30
+        "#]],
     );
 }
 
@@ -24,7 +24,7 @@ fn a_wait_over_several_slices() {
          80 cpu0 slice b 50
          100 cpu0 wait victim 20..20 a 80 preempted",
         expect![[r#"
-            victim 80: task:a@0=30 task:b@0=30 task:a@0=20
+            victim 80: foreign:a@0=30 foreign:b@0=30 foreign:a@0=20
         "#]],
     );
 }
@@ -35,7 +35,7 @@ fn adjacent_slices_of_one_task_are_one_tile() {
         "50 cpu0 slice a 10
          100 cpu0 wait victim 20..20 a 50 preempted",
         expect![[r#"
-            victim 80: task:a@0=80
+            victim 80: foreign:a@0=80
         "#]],
     );
 }
@@ -45,8 +45,8 @@ fn idle_has_no_culprit() {
     check(
         "100 cpu0 wait victim 60..70 idle 40",
         expect![[r#"
-        victim 40: placement=10 idle@0=30
-    "#]],
+            victim 40: idle_exit@0=40
+        "#]],
     );
 }
 
@@ -56,7 +56,7 @@ fn uncovered_time_is_unknown() {
         "50 cpu0 slice a 30
          100 cpu0 wait victim 20..20 b 60 fork",
         expect![[r#"
-            victim 80: unknown@0=10 task:a@0=20 unknown@0=10 task:b@0=40
+            victim 80: unknown@0=10 foreign:a@0=20 unknown@0=10 foreign:b@0=40
         "#]],
     );
 }
@@ -79,7 +79,7 @@ fn interrupts_come_out_of_the_slice_beneath() {
          95 cpu0 softirq 3 since 85
          100 cpu0 wait victim 40..40 hog 10",
         expect![[r#"
-            victim 60: task:hog@0=10 irq:irq 24@0=10 task:hog@0=10 irq:local_timer@0=10 task:hog@0=5 softirq:NET_RX@0=10 task:hog@0=5
+            victim 60: foreign:hog@0=10 irq:irq 24@0=10 foreign:hog@0=10 irq:local_timer@0=10 foreign:hog@0=5 softirq:NET_RX@0=10 foreign:hog@0=5
         "#]],
     );
 }
@@ -91,7 +91,7 @@ fn hard_inside_soft_wins() {
          90 cpu0 softirq 3 since 50
          100 cpu0 wait victim 40..40 hog 10",
         expect![[r#"
-            victim 60: task:hog@0=10 softirq:NET_RX@0=10 irq:reschedule@0=10 softirq:NET_RX@0=20 task:hog@0=10
+            victim 60: foreign:hog@0=10 softirq:NET_RX@0=10 irq:reschedule@0=10 softirq:NET_RX@0=20 foreign:hog@0=10
         "#]],
     );
 }
@@ -102,7 +102,7 @@ fn an_interrupt_is_evidence_of_itself_where_the_slice_is_not_known() {
         "60 cpu0 irq 24 since 50
          100 cpu0 wait victim 40..40 hog 80",
         expect![[r#"
-            victim 60: unknown@0=10 irq:irq 24@0=10 unknown@0=20 task:hog@0=20
+            victim 60: unknown@0=10 irq:irq 24@0=10 unknown@0=20 foreign:hog@0=20
         "#]],
     );
 }
@@ -113,7 +113,7 @@ fn interrupts_are_clipped_to_the_wait() {
         "60 cpu0 irq 24 since 30
          100 cpu0 wait victim 40..40 hog 10",
         expect![[r#"
-            victim 60: irq:irq 24@0=20 task:hog@0=40
+            victim 60: irq:irq 24@0=20 foreign:hog@0=40
         "#]],
     );
 }
@@ -127,7 +127,7 @@ fn the_queue_part_follows_the_moves() {
          80 cpu1 slice b 10
          100 cpu2 wait victim 30..40 c 10 first=0 moves=2",
         expect![[r#"
-            victim 70: placement=10 task:a@0=10 task:b@1=20 task:c@2=30
+            victim 70: placement=10 foreign:a@0=10 foreign:b@1=20 foreign:c@2=30
         "#]],
     );
 }
@@ -187,7 +187,7 @@ fn a_queue_whose_cpu_told_nothing() {
         "50 cpu0 move victim 7>0
          100 cpu0 wait victim 30..40 c 10 first=7 moves=1",
         expect![[r#"
-            victim 70: placement=10 unknown@7=10 task:c@0=50
+            victim 70: placement=10 unknown@7=10 foreign:c@0=50
         "#]],
     );
 }
@@ -198,7 +198,7 @@ fn nobody_waits_while_running() {
         "50 cpu0 slice victim 45
          100 cpu0 wait victim 30..40 c 50",
         expect![[r#"
-            victim 70: placement=10 unknown@0=10 task:c@0=50
+            victim 70: placement=10 unknown@0=10 foreign:c@0=50
             victim_ran 1
         "#]],
     );
@@ -209,9 +209,9 @@ fn only_a_wakeup_is_placed() {
     check(
         "100 cpu0 wait victim 30..40 c 10 fork",
         expect![[r#"
-        victim 70: unknown=10 task:c@0=60
-        queued_late 1
-    "#]],
+            victim 70: unknown=10 foreign:c@0=60
+            queued_late 1
+        "#]],
     );
 }
 
@@ -221,7 +221,7 @@ fn contradicting_slices_are_nobodys() {
         "50 cpu0 slice a 10 contradicts
          100 cpu0 wait victim 30..30 c 50 preempted",
         expect![[r#"
-            victim 70: unknown@0=20 task:c@0=50
+            victim 70: unknown@0=20 foreign:c@0=50
             occupant_contradicts 1
         "#]],
     );

@@ -16,7 +16,7 @@ fn a_hole_taints_from_the_start_of_the_slice_in_progress() {
          70 cpu0 irq 24 since 65
          100 cpu0 wait victim 20..20 b 40",
         expect![[r#"
-            victim 80: task:a@0=20 unknown@0=60
+            victim 80: foreign:a@0=20 unknown@0=60
             missing 1
         "#]],
     );
@@ -30,7 +30,7 @@ fn a_hole_that_ends_with_a_switch_ends_there() {
          70 cpu0 slice b 40
          100 cpu0 wait victim 20..20 c 70",
         expect![[r#"
-            victim 80: task:a@0=20 unknown@0=30 task:c@0=30
+            victim 80: foreign:a@0=20 unknown@0=30 foreign:c@0=30
             missing 1
         "#]],
     );
@@ -44,7 +44,7 @@ fn a_lost_slice_leaves_its_time_unknown() {
          70 cpu0 slice b 60
          100 cpu0 wait victim 20..20 c 70",
         expect![[r#"
-            victim 80: task:a@0=20 unknown@0=30 task:c@0=30
+            victim 80: foreign:a@0=20 unknown@0=30 foreign:c@0=30
             missing 1
         "#]],
     );
@@ -59,7 +59,7 @@ fn an_interrupt_may_have_been_lost_inside_another_softirqs_writing() {
          3000 cpu0 wait victim 20..20 c 40
          window 0..5000",
         expect![[r#"
-            victim 2980: task:a@0=20 unknown@0=1010 task:c@0=1950
+            victim 2980: foreign:a@0=20 unknown@0=1010 foreign:c@0=1950
             missing 1
         "#]],
     );
@@ -72,7 +72,7 @@ fn a_hole_before_the_first_record() {
          50 cpu0 slice a 10
          100 cpu0 wait victim 20..20 c 50",
         expect![[r#"
-            victim 80: unknown@0=30 task:c@0=50
+            victim 80: unknown@0=30 foreign:c@0=50
             missing 1
         "#]],
     );
@@ -87,7 +87,7 @@ fn a_hole_after_the_last_record() {
          lost cpu0 1
          end cpu0 b 900",
         expect![[r#"
-            victim 180: task:a@0=100 unknown@0=50 task:c@1=30
+            victim 180: foreign:a@0=100 unknown@0=50 foreign:c@1=30
             missing 1
         "#]],
     );
@@ -101,7 +101,7 @@ fn a_hole_on_another_cpu_does_not_matter() {
          90 cpu1 slice b 40
          100 cpu0 wait victim 20..20 c 10",
         expect![[r#"
-            victim 80: task:c@0=80
+            victim 80: foreign:c@0=80
             missing 5
         "#]],
     );
@@ -114,7 +114,7 @@ fn a_lost_move_leaves_the_queue_part_unknown() {
          60 cpu1 slice a 10
          100 cpu0 wait victim 20..30 c 10 first=1 moves=1",
         expect![[r#"
-            victim 80: placement=10 unknown=70
+            victim 80: unknown=80
             missing 1
             moves_missing 1
         "#]],
@@ -127,7 +127,7 @@ fn overlapping_slices_are_believed_where_they_do_not_overlap() {
         "60 cpu0 slice a 10
          100 cpu0 wait victim 20..20 b 40",
         expect![[r#"
-            victim 80: task:a@0=20 unknown@0=20 task:b@0=40
+            victim 80: foreign:a@0=20 unknown@0=20 foreign:b@0=40
             overlapping_slices 1
         "#]],
     );
@@ -139,7 +139,7 @@ fn a_slice_inside_another() {
         "60 cpu0 slice a 40
          100 cpu0 wait victim 20..20 b 10",
         expect![[r#"
-            victim 80: task:b@0=20 unknown@0=20 task:b@0=40
+            victim 80: foreign:b@0=20 unknown@0=20 foreign:b@0=40
             overlapping_slices 1
         "#]],
     );
@@ -152,7 +152,7 @@ fn overlapping_interrupts_of_one_layer() {
          70 cpu0 irq 2 since 50
          100 cpu0 wait victim 20..20 b 10",
         expect![[r#"
-            victim 80: task:b@0=20 irq:irq 1@0=10 unknown@0=10 irq:irq 2@0=10 task:b@0=30
+            victim 80: foreign:b@0=20 irq:irq 1@0=10 unknown@0=10 irq:irq 2@0=10 foreign:b@0=30
             overlapping_interrupts 1
         "#]],
     );
@@ -165,7 +165,7 @@ fn an_interrupt_across_a_switch() {
          60 cpu0 irq 1 since 40
          100 cpu0 wait victim 20..20 b 50",
         expect![[r#"
-            victim 80: task:a@0=20 unknown@0=20 task:b@0=40
+            victim 80: foreign:a@0=20 unknown@0=20 foreign:b@0=40
             interrupt_across_switch 1
         "#]],
     );
@@ -179,7 +179,7 @@ fn the_last_slice_comes_from_the_trailer() {
          980 cpu1 wait victim 800..800 c 100 preempted first=0 moves=1
          end cpu0 b 900",
         expect![[r#"
-            victim 180: task:a@0=100 task:b@0=50 task:c@1=30
+            victim 180: foreign:a@0=100 foreign:b@0=50 foreign:c@1=30
         "#]],
     );
 }
@@ -193,7 +193,7 @@ fn a_slice_that_a_record_tells_counts_more_than_the_trailer() {
          80 cpu1 wait victim 20..20 c 10 preempted first=0 moves=1
          end cpu0 b 10",
         expect![[r#"
-            victim 60: task:a@0=40 task:c@1=20
+            victim 60: foreign:a@0=40 foreign:c@1=20
         "#]],
     );
 }
@@ -206,7 +206,7 @@ fn a_cpu_whose_every_record_was_lost() {
          lost cpu0 3
          end cpu0 b 10",
         expect![[r#"
-            victim 60: unknown@0=40 task:c@1=20
+            victim 60: unknown@0=40 foreign:c@1=20
             missing 3
         "#]],
     );

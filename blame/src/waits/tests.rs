@@ -14,8 +14,8 @@ fn wait_after_wait() {
         "100 cpu0 wait victim 60..70 hog 40
          200 cpu0 wait victim 150..150 hog 140 preempted",
         expect![[r#"
-            victim 50: task:hog@0=50
-            victim 40: placement=10 task:hog@0=30
+            victim 50: foreign:hog@0=50
+            victim 40: placement=10 foreign:hog@0=30
         "#]],
     );
 }
@@ -26,7 +26,7 @@ fn overlapping_waits_are_not_counted_twice() {
         "100 cpu0 wait victim 60..70 hog 40
          200 cpu0 wait victim 90..95 hog 140",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
             open_unknown 1
             overlapping_waits 1
         "#]],
@@ -133,7 +133,7 @@ fn the_true_end_counts_and_not_the_supposed_one() {
         "80 cpu0 open victim 60..70
          100 cpu0 wait victim 60..70 hog 40",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
             closed_after_open 1
         "#]],
     );
@@ -145,7 +145,7 @@ fn nothing_follows_an_open_wait() {
         "80 cpu0 open victim 60..70
          100 cpu0 wait victim 85..90 hog 40",
         expect![[r#"
-            victim 15: placement=5 task:hog@0=10
+            victim 15: placement=5 foreign:hog@0=10
             censored 1 sum 20 max 20
             wait_after_open 1
         "#]],
@@ -189,7 +189,7 @@ fn an_open_wait_that_began_before_the_last_one_ended() {
         "100 cpu0 wait victim 60..70 hog 40
          1000 cpu0 open victim 90..90",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
             censored 1 sum 910 max 910
             overlapping_waits 1
         "#]],
@@ -208,7 +208,7 @@ fn unseen_ends_are_never_a_length() {
         "100 cpu0 wait victim 60..70 hog 40
          120 cpu0 unseen victim 90..90",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
             close_unknown 1
             overlapping_waits 1
         "#]],
@@ -265,7 +265,7 @@ fn stray_moves() {
         "50 cpu0 move victim 0>1
          100 cpu0 wait victim 60..70 hog 40",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
             stray_move 1
         "#]],
     );
@@ -280,7 +280,7 @@ fn the_window_is_about_ends() {
          70 cpu0 move victim 0>1
          120 cpu0 wait other 90..95 hog 50",
         expect![[r#"
-            other 30: placement=5 task:hog@0=25
+            other 30: placement=5 foreign:hog@0=25
         "#]],
     );
 }
@@ -291,7 +291,7 @@ fn a_torn_capture_ends_with_its_last_record() {
         "100 cpu0 wait victim 60..70 hog 40
          torn",
         expect![[r#"
-            victim 40: placement=10 task:hog@0=30
+            victim 40: placement=10 foreign:hog@0=30
         "#]],
     );
 }
@@ -301,8 +301,8 @@ fn a_trailer_without_an_end_is_no_end() {
     check(
         "window 0..0\n 100 cpu0 wait victim 60..70 hog 40",
         expect![[r#"
-        victim 40: placement=10 task:hog@0=30
-    "#]],
+            victim 40: placement=10 foreign:hog@0=30
+        "#]],
     );
 }
 
@@ -313,8 +313,8 @@ fn a_tid_used_again_is_another_victim() {
         "100 cpu0 wait one~9 60..70 hog 40
          110 cpu1 wait two~9 80..80 hog 40",
         expect![[r#"
-            one 40: placement=10 task:hog@0=30
-            two 30: task:hog@1=30
+            one 40: placement=10 foreign:hog@0=30
+            two 30: foreign:hog@1=30
         "#]],
     );
 }

@@ -18,14 +18,14 @@ fn check(folds: Vec<Fold>, expected: &Expect) {
 fn victim_class_culprit_stack() {
     check(
         vec![
-            fold("worker", Class::Task, "compactor", &["main", "merge"], 700),
+            fold("worker", Class::Foreign, "compactor", &["main", "merge"], 700),
             fold("worker", Class::Placement, "", &[], 20),
             fold("worker", Class::Softirq, "NET_RX", &[], 80),
         ],
         &expect![[r#"
+            worker;foreign;compactor;main;merge 700
             worker;placement 20
             worker;softirq;NET_RX 80
-            worker;task;compactor;main;merge 700
         "#]],
     );
 }
@@ -34,15 +34,15 @@ fn victim_class_culprit_stack() {
 fn hostile_names_keep_the_sum_and_the_frames() {
     check(
         vec![
-            fold(CANARY, Class::Task, "a;b\n9", &["", " "], 1),
-            fold("# note", Class::Task, "worker 7", &[], 2),
-            fold("  ", Class::Task, "shell 1.5 ", &[], 4),
-            fold("", Class::Task, "shell 1.5", &[], 8),
+            fold(CANARY, Class::Foreign, "a;b\n9", &["", " "], 1),
+            fold("# note", Class::Foreign, "worker 7", &[], 2),
+            fold("  ", Class::Foreign, "shell 1.5 ", &[], 4),
+            fold("", Class::Foreign, "shell 1.5", &[], 8),
         ],
         &expect![[r"
-            [unknown];task;shell_1.5 12
-            \x1b]0:x\x07</script>::error::;task;a:b\x0a9;[unknown];[unknown] 1
-            \x23 note;task;worker_7 2
+            [unknown];foreign;shell_1.5 12
+            \x1b]0:x\x07</script>::error::;foreign;a:b\x0a9;[unknown];[unknown] 1
+            \x23 note;foreign;worker_7 2
         "]],
     );
 }

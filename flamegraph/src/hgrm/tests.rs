@@ -5,7 +5,7 @@ use super::*;
 use crate::fixture::{fold, report};
 
 fn check(waits_ns: &[u64], expected: &Expect) {
-    let folds = waits_ns.iter().map(|&ns| fold("worker", Class::Task, "hog", &[], ns)).collect();
+    let folds = waits_ns.iter().map(|&ns| fold("worker", Class::Foreign, "hog", &[], ns)).collect();
     let mut out = Vec::new();
     write_hgrm(&report(folds), &mut out).unwrap();
     expected.assert_eq(&String::from_utf8(out).unwrap());
@@ -53,7 +53,7 @@ fn no_waits() {
 
 #[test]
 fn a_damaged_histogram_is_named() {
-    let mut report = report(vec![fold("worker", Class::Task, "hog", &[], 1)]);
+    let mut report = report(vec![fold("worker", Class::Foreign, "hog", &[], 1)]);
     report.metrics[0].all.histogram = "AAAA".to_owned();
     let error = write_hgrm(&report, Vec::new()).unwrap_err().to_string();
     assert!(error.starts_with("the report's histogram of wake_to_run cannot be read"), "{error}");

@@ -9,8 +9,8 @@ use crate::fixture::{fold, report};
 #[test]
 fn it_reads_back() {
     let report = report(vec![
-        fold("worker", Class::Task, "hog", &[], 2_500_000),
-        fold("worker", Class::Task, "hog", &[], 100),
+        fold("worker", Class::Foreign, "hog", &[], 2_500_000),
+        fold("worker", Class::Foreign, "hog", &[], 100),
     ]);
     let mut out = Vec::new();
     write_hlog(&report, &mut out).unwrap();

@@ -43,11 +43,11 @@ fn check_text(text: &str) {
 
 #[test]
 fn names_are_text_and_nothing_else() {
-    let plain = svg(vec![fold("worker", Class::Task, "compactor", &["main"], 900)]);
+    let plain = svg(vec![fold("worker", Class::Foreign, "compactor", &["main"], 900)]);
     check_xml(&plain);
     let hostile = svg(vec![
-        fold(CANARY, Class::Task, CANARY, &[CANARY, "]]><g onload=\"x()\">&#0;"], 900),
-        fold("# gone", Class::Task, "worker 7", &[], 100),
+        fold(CANARY, Class::Foreign, CANARY, &[CANARY, "]]><g onload=\"x()\">&#0;"], 900),
+        fold("# gone", Class::Foreign, "worker 7", &[], 100),
     ]);
     check_xml(&hostile);
     assert_eq!(hostile.matches("</script>").count(), plain.matches("</script>").count());
@@ -60,7 +60,7 @@ fn names_are_text_and_nothing_else() {
 fn the_same_report_gives_the_same_picture() {
     let folds = || {
         vec![
-            fold("worker", Class::Task, "compactor", &["main", "merge"], 900),
+            fold("worker", Class::Foreign, "compactor", &["main", "merge"], 900),
             fold("worker", Class::Softirq, "NET_RX", &[], 100),
             fold("worker", Class::Idle, "", &[], 3),
         ]
@@ -71,10 +71,10 @@ fn the_same_report_gives_the_same_picture() {
 #[test]
 fn every_class_has_its_own_colour() {
     let text = svg(vec![
-        fold("worker", Class::Task, "compactor", &[], 900),
+        fold("worker", Class::Foreign, "compactor", &[], 900),
         fold("worker", Class::Softirq, "NET_RX", &[], 100),
     ]);
-    for Color { r, g, b } in [class_color(Class::Task), class_color(Class::Softirq)] {
+    for Color { r, g, b } in [class_color(Class::Foreign), class_color(Class::Softirq)] {
         assert!(text.contains(&format!("rgb({r},{g},{b})")));
     }
 }
@@ -91,6 +91,6 @@ fn no_waits_is_a_picture_that_says_so() {
 #[test]
 fn a_sum_beyond_64_bits_is_refused() {
     let mut report = report(vec![]);
-    report.folds = vec![fold("a", Class::Task, "b", &[], u64::MAX); 2];
+    report.folds = vec![fold("a", Class::Foreign, "b", &[], u64::MAX); 2];
     assert!(matches!(write_svg(&report, Vec::new()), Err(Error::TooLong)));
 }

@@ -1,0 +1,59 @@
+//! A histogram, and beside it what it would round.
+
+use cronx_abi::bucket;
+use cronx_recording::histogram::{empty, encode, quantile};
+use cronx_recording::{Counted, Quantiles};
+use hdrhistogram::Histogram;
+
+pub(crate) struct Distribution {
+    histogram: Histogram<u64>,
+    sum_ns: u64,
+    max_ns: u64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self { histogram: empty(), sum_ns: 0, max_ns: 0 }
+    }
+}
+
+impl Distribution {
+    pub(crate) fn record(&mut self, value_ns: u64) {
+        self.record_n(value_ns, 1);
+        self.sum_ns = self.sum_ns.saturating_add(value_ns);
+        self.max_ns = self.max_ns.max(value_ns);
+    }
+
+    /// Adds what the kernel counted: each bucket at its middle, sum and maximum as they are.
+    pub(crate) fn merge(&mut self, counted: &Counted) {
+        for (&number, &count) in &counted.counts {
+            let (from_ns, to_ns) = bucket::bounds(number as usize);
+            self.record_n(from_ns.midpoint(to_ns).min(counted.max_ns), count);
+        }
+        self.sum_ns = self.sum_ns.saturating_add(counted.sum_ns);
+        self.max_ns = self.max_ns.max(counted.max_ns);
+    }
+
+    fn record_n(&mut self, value_ns: u64, count: u64) {
+        let recorded = self.histogram.record_n(value_ns, count);
+        recorded.expect("it grows, and no wait is longer than 2^50 ns");
+    }
+
+    /// `None` if so few values cannot carry it.
+    pub(crate) fn at(&self, q: f64) -> Option<u64> {
+        quantile(&self.histogram, q)
+    }
+
+    pub(crate) fn quantiles(&self) -> Quantiles {
+        Quantiles {
+            count: self.histogram.len(),
+            sum_ns: self.sum_ns,
+            p50_ns: self.at(0.5),
+            p90_ns: self.at(0.9),
+            p99_ns: self.at(0.99),
+            p999_ns: self.at(0.999),
+            max_ns: self.max_ns,
+            histogram: encode(&self.histogram),
+        }
+    }
+}
