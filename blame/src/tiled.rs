@@ -97,3 +97,6 @@ fn who(owner: Owner, evidence: &Evidence) -> Who {
         Kind::Task(named) => Who::Task(named.task),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,7 +283,11 @@ impl Walk<'_, '_> {
         moves.start + before..moves.end
     }
 
+    /// Moves of no wait; a wait that was only counted leaves such behind.
     fn stray(&mut self, moves: Range<usize>) {
+        if self.evidence.floor_ns > 0 {
+            return;
+        }
         let marks = &self.evidence.marks[moves];
         let strays = marks.iter().filter(|mark| self.in_window(mark.at_ns)).count();
         self.anomalies.add("stray_move", strays as u64);

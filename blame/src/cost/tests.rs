@@ -37,3 +37,10 @@ fn without_a_timed_run_nothing_is_known() {
     assert_eq!(own(&[], &[("switch", 500)]), None);
     assert_eq!(own(&[("sched_switch", 0, 0), ("else", 9, 900)], &[("switch", 500)]), None);
 }
+
+#[test]
+fn every_hook_has_a_program() {
+    for hook in cronx_abi::hook::NAMES {
+        assert!(PROGRAMS.iter().any(|(_, of)| *of == hook), "{hook}");
+    }
+}

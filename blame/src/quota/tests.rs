@@ -83,17 +83,6 @@ fn a_refill_at_either_end() {
 }
 
 #[test]
-fn an_open_wait_is_throttled_to_its_end() {
-    // It is in no figure but the balance: see the tiles of `tiled`.
-    check(
-        "1000 cpu0 open victim 900..900 preempted throttled",
-        expect![[r#"
-        censored 1 sum 100 max 100
-    "#]],
-    );
-}
-
-#[test]
 fn interrupts_come_first_and_tasks_after() {
     check(
         "40 cpu0 irq 24 since 30

@@ -272,6 +272,18 @@ fn stray_moves() {
 }
 
 #[test]
+fn a_wait_without_a_record_leaves_its_moves() {
+    check(
+        "floor 20
+         50 cpu0 move victim 0>1
+         100 cpu0 wait victim 60..70 hog 40",
+        expect![[r#"
+            victim 40: placement=10 foreign:hog@0=30
+        "#]],
+    );
+}
+
+#[test]
 fn the_window_is_about_ends() {
     check(
         "window 100..1000
