@@ -25,7 +25,7 @@ const FLAGS: &str = "-Cforce-frame-pointers=yes -Ctarget-feature=+crt-static -Cs
 const INIT: &str = include_str!("init.sh");
 
 /// Far more than a boot and all tests take; it ends a guest that hangs.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// All that the guest has.
 pub(super) fn contents() -> Result<Vec<Entry>> {

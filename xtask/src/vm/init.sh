@@ -2,6 +2,8 @@
 # The guest's first program, and all that it does. What it says is read by console.rs.
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/ CRONX_BIN=/bin/cronx
+# An emulated CPU is ten times as slow.
+export CRONX_ATTACH_ROUNDS=3 CRONX_KILL_ROUNDS=6 CRONX_IDLE_SECONDS=3
 export CRONX_SKIPPED=/tmp/skipped CRONX_DEGRADED=/tmp/degraded
 
 mount -t proc proc /proc
