@@ -51,7 +51,8 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let blocked = Blocked::now()?;
     let mut output = drop_privileges(args, user.as_ref(), &probes)?;
 
-    let header = header(args, &kernel, &probes, &settings, urgent);
+    let degraded = degraded(&probes, keeper.as_ref(), urgent);
+    let header = header(args, &kernel, &probes, &settings, degraded);
     let cpu_before = own_cpu_ns();
     let mut load = held.map(Held::release).transpose()?;
     keeper.iter_mut().for_each(Keeper::start);
@@ -146,17 +147,25 @@ fn place(args: &Record) -> PathBuf {
     names.find(|name| name.symlink_metadata().is_err()).unwrap_or_default()
 }
 
+/// What this recording has less of than it could.
+fn degraded(probes: &Probes, keeper: Option<&Keeper>, urgent: bool) -> Vec<String> {
+    let mut degraded = probes.degraded().to_vec();
+    if !urgent {
+        degraded.push("the reader has no priority over other processes (CAP_SYS_NICE)".to_owned());
+    }
+    if keeper.is_none() {
+        degraded.push("what the probes cost is not measured (CAP_SYS_ADMIN)".to_owned());
+    }
+    degraded
+}
+
 fn header(
     args: &Record,
     kernel: &Kernel,
     probes: &Probes,
     settings: &Settings,
-    urgent: bool,
+    degraded: Vec<String>,
 ) -> CaptureHeader {
-    let mut degraded = probes.degraded().to_vec();
-    if !urgent {
-        degraded.push("the reader has no priority over other processes (CAP_SYS_NICE)".to_owned());
-    }
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     CaptureHeader {
         abi_version: cronx_collector::ABI_VERSION,

@@ -2,8 +2,10 @@
 //!
 //! Capabilities count, not uid 0. Loading and attaching needs CAP_BPF and CAP_PERFMON (or, alone,
 //! CAP_SYS_ADMIN). Once everything is attached only CAP_SYS_PTRACE is of use: a culprit may be
-//! anybody's process, and its functions are named from its `/proc/PID/maps`. The legacy object's table
-//! of threads is read at the end, for which some kernels want CAP_BPF.
+//! anybody's process, and its functions are named from its `/proc/PID/maps`. CAP_BPF stays where the
+//! kernel must be asked again: by the legacy object, whose table of threads is read at the end, and for
+//! a cgroup, whose threads are followed. Whom a recording is about changes nothing else: whoever may
+//! load the probes sees every task of the machine through them.
 
 use std::ffi::CString;
 use std::fs;
