@@ -2,13 +2,15 @@
 //!
 //! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
 //! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
-//! and `yields` makes switches. Each ends with whoever started it. What it does not do: compare.
+//! and `yields` makes switches. `capture` makes evidence and `read` takes it in. Each ends with whoever started it. What it does not do: compare.
 //! That is for xtask.
 
 mod bpf;
+mod capture;
 mod empty;
 mod flood;
 mod race;
+mod read;
 mod stats;
 mod yields;
 
@@ -35,6 +37,10 @@ enum Role {
     Flood(flood::Flood),
     /// Threads that give their CPU to each other.
     Yields(yields::Yields),
+    /// Makes a Capture of many waits.
+    Capture(capture::Capture),
+    /// Reads one: as little as any analysis must, or the whole of it.
+    Read(read::Read),
 }
 
 /// What kept a role from being played.
@@ -44,6 +50,8 @@ enum Error {
     System { what: String, source: std::io::Error },
     #[error("the kernel's types: {0}")]
     Types(#[from] aya_obj::btf::BtfError),
+    #[error("the Capture: {0}")]
+    Capture(#[from] cronx_recording::Error),
     #[error("only {done} of {count} in {seconds} s; fewer can be asked for, or more time")]
     Slow { done: u64, count: u64, seconds: u64 },
 }
@@ -63,6 +71,8 @@ fn main() -> ExitCode {
         Role::Stats => stats::run(),
         Role::Flood(flood) => flood.run(),
         Role::Yields(yields) => yields.run(),
+        Role::Capture(capture) => capture.run(),
+        Role::Read(read) => read.run(),
     };
     match played {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,19 +3,34 @@
 //! A measurement is no test. It says what it found, and of each bar whether it holds; one that does
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
+mod blame;
 mod journal;
 mod probes;
 mod shuffle;
 mod statistics;
 
+use std::fs;
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
+
+use crate::{process, workspace};
 
 /// What is measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     /// What the probes cost, beside runqlat, runqslower, bpftrace and perf.
     Probes(Extent),
+    /// How fast a Capture becomes a Report, and in how much memory.
+    Blame {
+        /// Waits in the Capture.
+        #[arg(long, default_value_t = 1_000_000)]
+        waits: u64,
+        /// How many rounds.
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
 }
 
 /// How much of it, and whether anew.
@@ -35,5 +50,22 @@ pub(crate) struct Extent {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
+        Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
+}
+
+/// Where what was measured stays.
+fn results() -> Result<PathBuf> {
+    let results = workspace::target()?.join("bench");
+    fs::create_dir_all(&results)?;
+    Ok(results)
+}
+
+/// The program of `bench/`, built; it has a target folder of its own.
+fn tool() -> Result<PathBuf> {
+    let results = results()?;
+    let mut tool = workspace::cargo();
+    tool.args(["build", "--release", "--locked", "--manifest-path=bench/Cargo.toml"]);
+    process::run(tool.arg("--target-dir").arg(&results))?;
+    Ok(results.join("release/cronx-bench"))
 }

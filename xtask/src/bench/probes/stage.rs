@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::apt::{self, Need};
-use crate::bench::journal::Subject;
+use crate::bench::{self, journal::Subject};
 use crate::{process, test, workspace};
 
 const NEEDS: [Need; 7] = [
@@ -44,11 +44,12 @@ impl Stage {
         apt::provide(&NEEDS)?;
         // Classic tracepoints, for bpftrace and perf.
         test::mount_tracefs()?;
-        let results = workspace::target()?.join("bench");
-        build(&results)?;
+        let results = bench::results()?;
+        process::run(workspace::cargo().args(["build", "--release", "--package=cronx"]))?;
+        let tool = bench::tool()?;
         Ok(Self {
             cronx: workspace::target()?.join("release/cronx"),
-            tool: results.join("release/cronx-bench"),
+            tool,
             scratch: results.join("scratch"),
             results,
             idle: idle()?,
@@ -121,14 +122,6 @@ fn demand() -> Result<()> {
         bail!("this takes two CPUs: one for the load, one for who observes it");
     }
     Ok(())
-}
-
-/// Release builds of what is measured; `bench/` has a target folder of its own.
-fn build(results: &Path) -> Result<()> {
-    process::run(workspace::cargo().args(["build", "--release", "--package=cronx"]))?;
-    let mut tools = workspace::cargo();
-    tools.args(["build", "--release", "--locked", "--manifest-path=bench/Cargo.toml"]);
-    process::run(tools.arg("--target-dir").arg(results))
 }
 
 fn idle() -> Result<Child> {
