@@ -5,10 +5,11 @@
 //! nanoseconds. The nanoseconds themselves come from the tiles and are exact: the stacks divide
 //! them, and a group that no sample fell into has them under no stack.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cronx_abi::TaskKey;
 use cronx_recording::{Class, Fold, Frame, Symbols, Untrusted};
+use rustc_hash::FxHashMap;
 
 use crate::decode::Sample;
 use crate::evidence::Evidence;
@@ -53,7 +54,7 @@ pub(crate) struct Folds<'a> {
     owners: &'a Owners<'a>,
     seen: BTreeMap<u16, Vec<Seen>>,
     stacks: Vec<RawStack<'a>>,
-    groups: HashMap<Group, Share>,
+    groups: FxHashMap<Group, Share>,
 }
 
 impl<'a> Folds<'a> {
@@ -64,7 +65,7 @@ impl<'a> Folds<'a> {
             .iter()
             .map(|(&cpu, samples)| (cpu, samples.iter().map(|s| stacks.seen(s)).collect()))
             .collect();
-        Self { owners: &evidence.owners, seen, stacks: stacks.all, groups: HashMap::new() }
+        Self { owners: &evidence.owners, seen, stacks: stacks.all, groups: FxHashMap::default() }
     }
 
     /// Adds the tiles of one wait of a thread called `victim`.
@@ -125,7 +126,7 @@ impl<'a> Folds<'a> {
 #[derive(Default)]
 struct Stacks<'a> {
     all: Vec<RawStack<'a>>,
-    index: HashMap<RawStack<'a>, u32>,
+    index: FxHashMap<RawStack<'a>, u32>,
 }
 
 impl<'a> Stacks<'a> {

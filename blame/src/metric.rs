@@ -1,10 +1,10 @@
 //! The distributions: wake-to-run, placement and run-queue latency, over all waits and by axis.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 
 use cronx_abi::opening;
 use cronx_recording::{Keyed, Metric, MetricName, Untrusted};
+use rustc_hash::FxHashMap;
 
 use crate::distribution::Distribution;
 use crate::evidence::Evidence;
@@ -15,32 +15,50 @@ use crate::waits::Interval;
 
 /// The three metrics, in the order of the Report.
 pub(crate) fn metrics(closed: &[Interval], spared: &Spared, evidence: &Evidence) -> Vec<Metric> {
+    let axes = Axes {
+        process: Axis::new(closed, |interval| Key::Name(interval.victim.process)),
+        thread: Axis::new(closed, |interval| Key::Name(interval.victim.thread)),
+        cgroup: Axis::new(closed, |interval| Key::Cgroup(interval.victim.cgroup)),
+        cpu: Axis::new(closed, |interval| Key::Cpu(interval.wait.cpu)).with(spared),
+    };
     [MetricName::WakeToRun, MetricName::Placement, MetricName::RunQueue]
-        .map(|name| metric(name, closed, spared, evidence))
+        .map(|name| metric(name, closed, &axes, spared, evidence))
         .to_vec()
 }
 
+struct Axes {
+    process: Axis,
+    thread: Axis,
+    cgroup: Axis,
+    cpu: Axis,
+}
+
 /// Who waited too briefly for a record is not known, but where.
-fn metric(name: MetricName, closed: &[Interval], spared: &Spared, evidence: &Evidence) -> Metric {
+fn metric(
+    name: MetricName,
+    closed: &[Interval],
+    axes: &Axes,
+    spared: &Spared,
+    evidence: &Evidence,
+) -> Metric {
     let mut all = Distribution::default();
     values(name, closed).for_each(|(_, value_ns)| all.record(value_ns));
     spared.of(name).for_each(|(_, counted)| all.merge(counted));
-    let axis = |key: fn(&Interval) -> Key| by_axis(name, closed, key, &Spared::NONE, evidence);
+    let rows = |axis: &Axis, spared| axis.rows(name, closed, spared, evidence);
     Metric {
         name,
         all: all.quantiles(),
-        by_process: axis(|interval| Key::Name(interval.victim.process)),
-        by_thread: axis(|interval| Key::Name(interval.victim.thread)),
-        by_cgroup: axis(|interval| Key::Cgroup(interval.victim.cgroup)),
-        by_cpu: by_axis(name, closed, |i| Key::Cpu(i.wait.cpu), spared, evidence),
+        by_process: rows(&axes.process, &Spared::NONE),
+        by_thread: rows(&axes.thread, &Spared::NONE),
+        by_cgroup: rows(&axes.cgroup, &Spared::NONE),
+        by_cpu: rows(&axes.cpu, spared),
     }
 }
 
-fn values(
-    name: MetricName,
-    closed: &[Interval],
-) -> impl Iterator<Item = (&Interval, u64)> + use<'_> {
-    closed.iter().filter_map(move |i| value_ns(name, i).map(|value_ns| (i, value_ns)))
+/// Each value with the number of its wait.
+fn values(name: MetricName, closed: &[Interval]) -> impl Iterator<Item = (usize, u64)> + use<'_> {
+    let values = closed.iter().map(move |interval| value_ns(name, interval));
+    values.enumerate().filter_map(|(number, value_ns)| Some((number, value_ns?)))
 }
 
 /// Only a wake-up is placed; every wait was queued.
@@ -73,46 +91,83 @@ impl Key {
     }
 }
 
-/// Sums first and histograms after: a histogram takes 100 KiB and a machine has a million names.
-fn by_axis(
-    name: MetricName,
-    closed: &[Interval],
-    key: fn(&Interval) -> Key,
-    spared: &Spared,
-    evidence: &Evidence,
-) -> Vec<Keyed> {
-    let counted = || spared.of(name).map(|(cpu, counted)| (Key::Cpu(cpu), counted));
-    let recorded = values(name, closed).map(|(i, value_ns)| (key(i), value_ns));
-    let keys = most_waited(recorded.chain(counted().map(|(key, c)| (key, c.sum_ns))));
-    let kept: HashSet<Key> = keys.iter().copied().collect();
-    let row = |key| Some(key).filter(|key| kept.contains(key));
-    let mut distributions: HashMap<Option<Key>, Distribution> = HashMap::new();
-    for (interval, value_ns) in values(name, closed) {
-        distributions.entry(row(key(interval))).or_default().record(value_ns);
-    }
-    for (key, counted) in counted() {
-        distributions.entry(row(key)).or_default().merge(counted);
-    }
-    let order = keys.into_iter().map(Some).chain([None]);
-    let keyed = |key: Option<Key>| {
-        let quantiles = distributions.get(&key)?.quantiles();
-        let key = key.map_or_else(|| OTHER.into(), |key| key.text(evidence));
-        Some(Keyed { key, quantiles })
-    };
-    order.filter_map(keyed).collect()
+/// The keys of one axis, and which of them each wait has: the same for all metrics.
+#[derive(Default)]
+struct Axis {
+    keys: Vec<Key>,
+    numbers: FxHashMap<Key, u32>,
+    /// By the number of the wait.
+    of: Vec<u32>,
 }
 
-/// The keys that have a row of their own, most waited first.
-fn most_waited(values: impl Iterator<Item = (Key, u64)>) -> Vec<Key> {
-    let mut sums: HashMap<Key, u64> = HashMap::new();
-    for (key, value_ns) in values {
-        let sum = sums.entry(key).or_default();
-        *sum = sum.saturating_add(value_ns);
+impl Axis {
+    fn new(closed: &[Interval], key: fn(&Interval) -> Key) -> Self {
+        let mut axis = Self::default();
+        axis.of = closed.iter().map(|interval| axis.number(key(interval))).collect();
+        axis
     }
-    let mut keys: Vec<_> = sums.into_iter().collect();
-    keys.sort_unstable_by_key(|&(key, sum_ns)| (Reverse(sum_ns), key));
-    keys.truncate(ROWS);
-    keys.into_iter().map(|(key, _)| key).collect()
+
+    /// The CPUs too on which waits were only counted.
+    fn with(mut self, spared: &Spared) -> Self {
+        for (cpu, _) in spared.of(MetricName::WakeToRun) {
+            self.number(Key::Cpu(cpu));
+        }
+        self
+    }
+
+    fn number(&mut self, key: Key) -> u32 {
+        let keys = &mut self.keys;
+        *self.numbers.entry(key).or_insert_with(|| {
+            keys.push(key);
+            keys.len() as u32 - 1
+        })
+    }
+
+    /// Sums first and histograms after: a histogram takes 100 KiB and a machine has a million names.
+    fn rows(
+        &self,
+        name: MetricName,
+        closed: &[Interval],
+        spared: &Spared,
+        evidence: &Evidence,
+    ) -> Vec<Keyed> {
+        let counted = || spared.of(name).map(|(cpu, c)| (self.numbers[&Key::Cpu(cpu)], c));
+        let recorded = || values(name, closed).map(|(wait, value_ns)| (self.of[wait], value_ns));
+        let ranked = self.most_waited(recorded().chain(counted().map(|(key, c)| (key, c.sum_ns))));
+        let rest = ranked.len().min(ROWS);
+        let mut row_of = vec![rest; self.keys.len()];
+        for (row, &key) in ranked.iter().enumerate().take(ROWS) {
+            row_of[key as usize] = row;
+        }
+        let mut rows: Vec<Option<Distribution>> = (0..=rest).map(|_| None).collect();
+        for (key, value_ns) in recorded() {
+            rows[row_of[key as usize]].get_or_insert_default().record(value_ns);
+        }
+        for (key, counted) in counted() {
+            rows[row_of[key as usize]].get_or_insert_default().merge(counted);
+        }
+        let text = |row: usize| match ranked.get(row) {
+            Some(&key) if row < ROWS => self.keys[key as usize].text(evidence),
+            _ => OTHER.into(),
+        };
+        let keyed = |(row, found): (usize, &Option<Distribution>)| {
+            Some(Keyed { key: text(row), quantiles: found.as_ref()?.quantiles() })
+        };
+        rows.iter().enumerate().filter_map(keyed).collect()
+    }
+
+    /// The keys that have any value, most waited first.
+    fn most_waited(&self, values: impl Iterator<Item = (u32, u64)>) -> Vec<u32> {
+        let mut sums = vec![None::<u64>; self.keys.len()];
+        for (key, value_ns) in values {
+            let sum = sums[key as usize].get_or_insert(0);
+            *sum = sum.saturating_add(value_ns);
+        }
+        let present = (0..).zip(&sums).filter_map(|(key, sum)| Some((key, (*sum)?)));
+        let mut ranked: Vec<(u32, u64)> = present.collect();
+        ranked.sort_unstable_by_key(|&(key, sum_ns)| (Reverse(sum_ns), self.keys[key as usize]));
+        ranked.into_iter().map(|(key, _)| key).collect()
+    }
 }
 
 #[cfg(test)]

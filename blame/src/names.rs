@@ -4,10 +4,9 @@
 //! task again until they could. So a lost record may leave a task under an old name or class for a
 //! while; whose time it was, every slice says itself.
 
-use std::collections::HashMap;
-
 use cronx_abi::{TaskKey, TaskRecord, UNKNOWN_PRIORITY};
 use cronx_recording::Untrusted;
+use rustc_hash::FxHashMap;
 
 use crate::anomaly::Counts;
 
@@ -27,12 +26,12 @@ impl Name {
 #[derive(Debug)]
 pub(crate) struct Strings {
     texts: Vec<Untrusted>,
-    index: HashMap<Untrusted, u32>,
+    index: FxHashMap<Untrusted, u32>,
 }
 
 impl Default for Strings {
     fn default() -> Self {
-        let mut strings = Self { texts: Vec::new(), index: HashMap::new() };
+        let mut strings = Self { texts: Vec::new(), index: FxHashMap::default() };
         strings.intern(Untrusted::default());
         strings
     }

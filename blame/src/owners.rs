@@ -1,10 +1,11 @@
 //! What a tile can be owed to, as small numbers: tasks as they were at a time, interrupts, and the
 //! classes that have no culprit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cronx_abi::{TaskKey, layer};
 use cronx_recording::{Class, Culprit, Untrusted};
+use rustc_hash::FxHashMap;
 
 use crate::cgroups::Cgroups;
 use crate::names::{Name, Named, Strings};
@@ -68,8 +69,8 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Owners<'a> {
     entries: Vec<Entry>,
-    tasks: HashMap<Named, Owner>,
-    interrupts: HashMap<(u8, u32), Owner>,
+    tasks: FxHashMap<Named, Owner>,
+    interrupts: FxHashMap<(u8, u32), Owner>,
     irq_names: &'a BTreeMap<u32, Untrusted>,
 }
 
@@ -79,8 +80,8 @@ impl<'a> Owners<'a> {
         let plain = |class| Entry { kind: Kind::Plain(class), name: Name::EMPTY };
         Self {
             entries: Owner::PLAIN.map(plain).to_vec(),
-            tasks: HashMap::new(),
-            interrupts: HashMap::new(),
+            tasks: FxHashMap::default(),
+            interrupts: FxHashMap::default(),
             irq_names,
         }
     }

@@ -1,9 +1,10 @@
 //! Nanoseconds by owner, and from them the blame by class and by culprit.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use cronx_recording::{Class, ClassBlame, Culprit, CulpritBlame, ShareInterval};
+use rustc_hash::FxHashMap;
 
 use crate::evidence::Evidence;
 use crate::owners::Owner;
@@ -18,7 +19,7 @@ pub(crate) const OTHER: &str = "(other)";
 /// What some waits were owed to.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    owed: HashMap<(Class, Owner), u64>,
+    owed: FxHashMap<(Class, Owner), u64>,
     pub(crate) waits: u64,
     pub(crate) waited_ns: u64,
 }
