@@ -93,6 +93,10 @@ impl Machine {
             self.meet(P::EqualTimestamps);
         }
         self.pass_until(at_ns);
+        if self.cpus[cpu].last_ns == at_ns {
+            // Its sampling clock was there first.
+            self.pass_until(at_ns + 1);
+        }
     }
 
     /// Meanwhile clocks tick, and the hypervisor gives CPUs back.
@@ -107,7 +111,7 @@ impl Machine {
     /// Ticks of the sampling clocks until then, each at its own instant.
     fn sample_until(&mut self, at_ns: u64) {
         while let Some((due_ns, cpu)) = self.next_sample() {
-            if due_ns >= at_ns {
+            if due_ns > at_ns {
                 return;
             }
             self.now_ns = due_ns;
@@ -119,7 +123,8 @@ impl Machine {
     fn next_sample(&self) -> Option<(u64, usize)> {
         let due = |cpu: usize| {
             let state = &self.cpus[cpu];
-            state.next_sample_ns.max(state.stolen_until_ns).max(self.now_ns)
+            let earliest_ns = self.now_ns.max(state.last_ns + 1);
+            state.next_sample_ns.max(state.stolen_until_ns).max(earliest_ns)
         };
         (0..self.cpus.len()).map(|cpu| (due(cpu), cpu)).min()
     }
@@ -133,6 +138,7 @@ impl Machine {
             }
             self.meet(P::Sample);
         }
+        self.cpus[cpu].last_ns = self.now_ns;
         let next_ns = &mut self.cpus[cpu].next_sample_ns;
         *next_ns += (self.now_ns - *next_ns) / period_ns * period_ns + period_ns;
     }

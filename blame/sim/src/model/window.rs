@@ -153,7 +153,9 @@ fn settle(machine: &mut Machine, cpu: usize) {
     let state = &machine.cpus[cpu];
     let in_interrupt = state.hard.is_some() || state.soft.is_some();
     let unclear = state.unseen || state.doubt_since_ns.is_some() || machine.running(cpu).hides;
-    if let Some(errand) = state.errand {
+    let errand = state.errand;
+    machine.cpus[cpu].last_ns = machine.now_ns;
+    if let Some(errand) = errand {
         machine.run_errand(cpu, errand);
     } else if in_interrupt {
         machine.end_interrupt(cpu);
