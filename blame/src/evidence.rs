@@ -221,7 +221,7 @@ impl<'a> Evidence<'a> {
                 // It lies somewhere in there, and so does what it interrupted.
                 anomalies.count("interrupt_half_seen");
                 let owner = Owner::UNKNOWN;
-                draft.doubts.push(Span { from_ns: r.since_ns, to_ns: at_ns, owner });
+                draft.half_seen.push(Span { from_ns: r.since_ns, to_ns: at_ns, owner });
                 return;
             }
             Some(owner) => {
@@ -244,7 +244,8 @@ impl<'a> Evidence<'a> {
             return;
         }
         let owner = self.owners.task(self.names.of(trailer.occupant(), to_ns));
-        draft.slices.push(Span { from_ns, to_ns, owner });
+        // The end of the window is no switch: an interrupt may go on across it.
+        draft.slices.push(Span { from_ns, to_ns: u64::MAX, owner });
     }
 }
 

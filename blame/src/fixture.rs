@@ -7,7 +7,7 @@
 //!                                   then any of: fork preempted first=N on=N moves=N by=NAME irq=LAYER:N
 //!                                   throttled contradicts
 //! 100 cpu0 move victim 0>1
-//! 100 cpu0 irq 24 since 90          also `vector` and `softirq`
+//! 100 cpu0 irq 24 since 90          also `vector` and `softirq`; `contradicts` may follow
 //! 100 cpu0 sample hog main,work k:sys_read     user frames, then kernel frames, outermost first
 //! 100 cpu0 task hog/batch           hog's process is batch; then any of: prio=N cgroup=ID kernel
 //!                                   watched profiler
@@ -255,9 +255,10 @@ impl Scene {
                 let header = self.header(at_ns, on, kind::MOVE);
                 self.push(on, &MoveRecord { header, victim, from, to, reserved: 0 });
             }
-            ("irq" | "vector" | "softirq", [vector, "since", since]) => {
+            ("irq" | "vector" | "softirq", [vector, "since", since, options @ ..]) => {
                 let vector = number(vector) as u32;
-                let header = self.header(at_ns, on, kind::INTERRUPT);
+                let mut header = self.header(at_ns, on, kind::INTERRUPT);
+                header.flags = u8::from(options.contains(&"contradicts")) * flag::CONTRADICTS;
                 let (since_ns, layer) = (number(since), layer(kind));
                 let record = InterruptRecord { header, since_ns, vector, layer, reserved: [0; 3] };
                 self.push(on, &record);

@@ -114,7 +114,7 @@ fn find_holes(stream: &mut Stream, last_seq: Option<u64>, stopped_ns: u64) {
             stream.missing = stream.missing.saturating_add(missed);
             missed = 0;
         }
-        after_ns = stamp.at_ns;
+        after_ns = earliest_lost(stamp);
     }
     missed = missed.saturating_add(last_seq.unwrap_or(seq).saturating_sub(seq));
     // Without a trailer nobody knows whether more came.
@@ -122,6 +122,13 @@ fn find_holes(stream: &mut Stream, last_seq: Option<u64>, stopped_ns: u64) {
         stream.holes.push(Hole { after_ns, before_ns: stopped_ns.max(after_ns) });
         stream.missing = stream.missing.saturating_add(missed);
     }
+}
+
+/// What was lost after `stamp` ended after it, unless one switch told both: the slice that it ends
+/// comes last, at the same instant, and reaches back to the switch before.
+fn earliest_lost(stamp: &Stamp) -> u64 {
+    let last = [kind::SLICE, kind::WAIT].contains(&stamp.kind);
+    stamp.at_ns.saturating_sub(u64::from(!last))
 }
 
 /// What was lost before `stamp` ended before it, unless it interrupted the writing of `stamp`

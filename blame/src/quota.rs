@@ -7,7 +7,8 @@
 //!   |                  |  been throttled on       |  as any other |
 //! ```
 //! A closed wait without a refill is unknown as a whole: that it was throttled is certain, until
-//! when is not. An open one was throttled to the end of the window.
+//! when is not. An open one was throttled to the end of the window, or to its last refill: whether that
+//! let it go, nobody knows.
 
 use std::collections::BTreeMap;
 
@@ -78,6 +79,10 @@ pub(crate) fn throttle(
         |wanted| refills.last_within(interval, |of| of_victim(of, interval, evidence) == wanted);
     let (certain, perhaps) = (last(Some(true)), last(None));
     match certain {
+        // Whether the last one let it go, only its switch-in would say.
+        Some(at_ns) if interval.censored => {
+            Throttle { until_ns: at_ns, doubtful_until_ns: close_ns }
+        }
         Some(at_ns) => {
             let lost = losses.last_within(at_ns, close_ns);
             let doubtful_until_ns = lost.max(perhaps).map_or(at_ns, |until_ns| until_ns.max(at_ns));

@@ -33,6 +33,8 @@ pub(crate) struct Draft {
     pub(crate) soft: Vec<Span>,
     /// Spans of nobody: slices that contradict themselves.
     pub(crate) doubts: Vec<Span>,
+    /// Spans of nobody: interrupts of which only one end was seen. No switch is at the other.
+    pub(crate) half_seen: Vec<Span>,
     /// Where an interrupt may have been that no record tells of.
     pub(crate) holes: Vec<Hole>,
 }
@@ -40,9 +42,10 @@ pub(crate) struct Draft {
 impl Draft {
     /// Sorts the lanes and puts everything that contradicts into the lane of doubt.
     pub(crate) fn finish(self, anomalies: &mut Counts) -> Timeline {
-        let Self { mut slices, mut hard, mut soft, mut doubts, holes } = self;
+        let Self { mut slices, mut hard, mut soft, mut doubts, half_seen, holes } = self;
         // Switches come from all slices, also from those that nobody believes: their ends are real.
         let switches = switches(&slices, &doubts);
+        doubts.extend(half_seen);
         for hole in holes {
             doubts.push(doubt(last_switch(&switches, hole.after_ns), hole.before_ns));
         }

@@ -1,9 +1,10 @@
-use cronx_abi::{Header, Record, SliceRecord, TaskRecord};
+use cronx_abi::{Header, OpenWaitRecord, Record, SliceRecord, TaskRecord};
 use expect_test::{Expect, expect};
 
 use super::*;
 
-/// `seq@at` for a slice, `seq@at!` for one with other bytes, `seqT@at` for a name.
+/// `seq@at` for a slice, `seq@at!` for one with other bytes, `seqT@at` for a name, `seqU@at` for an
+/// unseen close.
 #[expect(clippy::needless_pass_by_value, reason = "so that a test is one line")]
 fn check(text: &str, last_seq: Option<u64>, expected: Expect) {
     let records: Vec<Vec<u8>> = text.split_whitespace().map(record).collect();
@@ -20,12 +21,17 @@ fn record(text: &str) -> Vec<u8> {
     let (seq, at) = text.split_once('@').unwrap();
     let header = |kind| Header {
         at_ns: at.trim_end_matches('!').parse().unwrap(),
-        seq: seq.trim_end_matches('T').parse().unwrap(),
+        seq: seq.trim_end_matches(['T', 'U']).parse().unwrap(),
         kind,
         ..Header::default()
     };
     if seq.ends_with('T') {
         return TaskRecord { header: header(kind::TASK), ..TaskRecord::default() }
+            .as_bytes()
+            .into();
+    }
+    if seq.ends_with('U') {
+        return OpenWaitRecord { header: header(kind::UNSEEN_CLOSE), ..OpenWaitRecord::default() }
             .as_bytes()
             .into();
     }
@@ -46,6 +52,11 @@ fn holes() {
     check("1@10 2@20", Some(5), expect!["[1, 2] [(20, 100000)] missing 3 {}"]);
     check("", Some(5), expect!["[] [(0, 100000)] missing 5 {}"]);
     check("1@10 2@20", None, expect!["[1, 2] [(20, 100000)] missing 0 {}"]);
+}
+
+#[test]
+fn of_one_switch_the_slice_is_told_last() {
+    check("1@10 2U@20 4@30", None, expect!["[1, 2, 4] [(19, 30), (30, 100000)] missing 1 {}"]);
 }
 
 #[test]

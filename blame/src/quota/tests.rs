@@ -193,3 +193,17 @@ fn a_refill_of_no_cgroup() {
     "#]],
     );
 }
+
+#[test]
+fn whether_a_refill_let_go_who_still_waits_is_not_known() {
+    let capture = crate::fixture::capture(
+        "cgroup 9 /a
+         10 cpu0 task victim cgroup=9
+         500 cpu1 refill 9
+         1010 cpu0 open victim 20..20 preempted throttled
+         end cpu0 hog 10",
+    );
+    let waits = crate::tiles(&capture, &crate::Options::default());
+    let said: Vec<_> = waits[0].tiles.iter().map(|t| (t.class.name(), t.to_ns)).collect();
+    assert_eq!(said, [("throttled", 500), ("unknown", 1_000)]);
+}

@@ -54,7 +54,7 @@ fn an_open_wait_is_throttled_to_its_end() {
     check(
         &format!("{task}\n 950 cpu1 refill 9\n {open}\n end cpu0 hog 800"),
         expect![[r#"
-        1 900..1000 censored: throttled@0=900..950 foreign:2@0=950..1000
+        1 900..1000 censored: throttled@0=900..950 unknown@0=950..1000
     "#]],
     );
 }

@@ -172,6 +172,32 @@ fn an_interrupt_across_a_switch() {
 }
 
 #[test]
+fn a_half_seen_interrupt_inside_another_is_no_switch() {
+    check(
+        "60 cpu0 irq 1 since 50 contradicts
+         70 cpu0 softirq 3 since 40
+         100 cpu0 wait victim 20..20 b 10",
+        expect![[r#"
+            victim 80: foreign:b@0=20 softirq:NET_RX@0=10 unknown@0=10 softirq:NET_RX@0=10 foreign:b@0=30
+            interrupt_half_seen 1
+        "#]],
+    );
+}
+
+#[test]
+fn the_end_of_the_window_is_no_switch() {
+    check(
+        "950 cpu0 move victim 0>1
+         980 cpu1 wait victim 920..920 c 100 preempted first=0 moves=1
+         1010 cpu0 irq 1 since 940
+         end cpu0 b 900",
+        expect![[r#"
+            victim 60: foreign:b@0=20 irq:irq 1@0=10 foreign:c@1=30
+        "#]],
+    );
+}
+
+#[test]
 fn the_last_slice_comes_from_the_trailer() {
     check(
         "900 cpu0 slice a 100

@@ -42,6 +42,8 @@ fn the_stages_import_only_what_stands_before_them() {
     };
     assert!(check("blame", "cronx-recording").is_empty());
     assert_eq!(check("flamegraph", "cronx-blame").len(), 1);
+    assert_eq!(check("blame/sim", "cronx-blame").len(), 1);
+    assert_eq!(check("blame", "cronx-sim").len(), 1);
     assert_eq!(check("collector", "cronx-blame").len(), 1);
     assert_eq!(check("recording", "cronx-collector").len(), 1);
 }

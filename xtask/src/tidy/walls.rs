@@ -5,11 +5,13 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 6] = [
+const OURS: [(&str, &[&str]); 7] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
     ("blame", &["cronx-abi", "cronx-recording"]),
+    // What blame is held against knows nothing of it.
+    ("blame/sim", &["cronx-abi", "cronx-recording"]),
     ("flamegraph", &["cronx-recording"]),
     ("collector", &["cronx-abi", "cronx-recording"]),
 ];
@@ -28,7 +30,7 @@ const THEIRS: [(&str, &[&str]); 7] = [
 ];
 
 /// Rooms of functions over plain data, and crates that are nothing but effects.
-const PURE: [&str; 3] = ["recording", "blame", "flamegraph"];
+const PURE: [&str; 4] = ["recording", "blame", "blame/sim", "flamegraph"];
 const EFFECTS: [&str; 4] = ["tokio", "libc", "nix", "tempfile"];
 
 /// A crate's manifest, read.

@@ -1,0 +1,35 @@
+//! A small model of a kernel's scheduler: CPUs with queues, tasks with states, interrupts that nest,
+//! quotas, a balancer. Chance decides what happens next among what a kernel may do next.
+//!
+//! It gives two things that know nothing of each other: the calls of the hooks, and a journal of
+//! what each CPU did and what each thread waited. It knows nothing of records, gates or blame.
+//!
+//! What it does not make, since by the probes' present rules nobody could tell it, and blame would be
+//! false and certain (each place says so by the word *beyond*):
+//!
+//! - the end of an interrupt unseen, when somebody came to the queue while it lasted, or when the
+//!   next one's beginning is unseen too
+//! - a hard interrupt inside a softirq whose beginning was unseen
+//! - a move of a queued thread that nobody saw
+//! - a wake-up of a thread that is queued already and whose opening nobody saw
+//! - a wake-up whose waking was seen and whose queueing was not
+//! - a hidden task on a CPU when the probes come, an unseen switch or an unfinished interrupt when
+//!   they go
+//! - a period timer that expires again, or a move to another cgroup, before a thread that a refill
+//!   let go has run
+
+mod balance;
+mod choose;
+mod draw;
+mod interrupt;
+mod journal;
+mod life;
+mod machine;
+mod quota;
+mod switch;
+mod wake;
+mod window;
+
+pub(crate) use journal::{Doing, Slice, Track, Wait};
+pub(crate) use machine::Task;
+pub(crate) use window::{PERIODS_PER_READING, Run, run};

@@ -1,0 +1,85 @@
+//! What real kernels make and a model must make too, and how often it did.
+
+use std::collections::BTreeMap;
+
+macro_rules! phenomena {
+    ($($name:ident,)*) => {
+        /// Something that makes evidence hard to read.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "the names say it")]
+        pub enum Phenomenon {
+            $($name,)*
+        }
+
+        impl Phenomenon {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+phenomena! {
+    AffinityChangeInMidWait,
+    BalancerMove,
+    BlockedTaskMoved,
+    CgroupChange,
+    DeadlineTask,
+    EntryOfInterruptUnseen,
+    EqualTimestamps,
+    ExitOfInterruptUnseen,
+    Exit,
+    Fork,
+    ForkToldByNoFork,
+    HardInSoftInTask,
+    IdleExitByInterrupt,
+    IdleExitByPolling,
+    IdleWhileQueued,
+    InterruptStraddlesGate,
+    KernelThreadRan,
+    MoveStrandsSlice,
+    NestedQuota,
+    OpenAtStop,
+    Preemption,
+    PriorityChange,
+    ProfilerRan,
+    QueuedTaskWoken,
+    RealTimeTask,
+    Refill,
+    RefillOnOtherCpu,
+    Rename,
+    RunningTaskWoken,
+    Sample,
+    Steal,
+    SwitchUnseen,
+    Throttled,
+    TidReused,
+    UnseenClose,
+    Unopened,
+    WakeFromInterrupt,
+    WakeFromTask,
+    WakingBeforeSwitchOut,
+    WakingUnseen,
+    Yield,
+}
+
+/// How often each was met.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Phenomenon, u64>);
+
+impl Counts {
+    pub(crate) fn count(&mut self, phenomenon: Phenomenon) {
+        *self.0.entry(phenomenon).or_default() += 1;
+    }
+
+    /// How often this one was.
+    pub fn of(&self, phenomenon: Phenomenon) -> u64 {
+        self.0.get(&phenomenon).copied().unwrap_or(0)
+    }
+
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (&phenomenon, count) in &other.0 {
+            *self.0.entry(phenomenon).or_default() += count;
+        }
+    }
+}

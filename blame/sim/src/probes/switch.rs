@@ -1,0 +1,111 @@
+//! Mirrors `switch.rs`: the context switch, where waits close, slices end, and preemptions open
+//! waits.
+
+use cronx_abi::{
+    OpenWaitRecord, Slice, SliceRecord, UnopenedRecord, Wait, WaitRecord, Waker, flag, kind,
+    opening, task_state, wait_flag,
+};
+
+use super::{Probes, interrupt, task};
+use crate::hook::TaskView;
+
+impl Probes {
+    /// `prev` leaves this CPU, still `runnable` or not, and `next` takes it.
+    pub(super) fn switch(&mut self, prev: &TaskView, next: &TaskView, runnable: bool) {
+        let now_ns = self.now_ns;
+        interrupt::switched(self.cpu(), now_ns);
+        let victim = next.key.tid != 0 && self.watched(next).is_some();
+        let preempted = prev.key.tid != 0 && self.leave(prev);
+        self.tell(prev, next, victim);
+        if preempted && runnable {
+            self.queue_again(prev);
+        }
+        let state = &mut self.cpu().state;
+        state.occupant = next.key;
+        state.since_ns = now_ns;
+        self.cpu().settle();
+    }
+
+    /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
+    fn leave(&mut self, prev: &TaskView) -> bool {
+        let now_ns = self.now_ns;
+        let Some(known) = self.watched(prev) else { return false };
+        if task::is_queued(known) {
+            let wait = known.wait;
+            self.cpus[usize::from(wait.cpu)].uncount();
+            self.name(prev);
+            self.cpu()
+                .emit(kind::UNSEEN_CLOSE, 0, now_ns, |header| OpenWaitRecord { header, wait });
+        }
+        let known = self.remembered(prev);
+        known.off_ns = now_ns;
+        known.state = task_state::BLOCKED;
+        true
+    }
+
+    /// Tells the slice that ends if anybody waited beneath it, and the wait that ends with it.
+    fn tell(&mut self, prev: &TaskView, next: &TaskView, victim: bool) {
+        let state = self.cpu().state;
+        let slice = Slice { since_ns: state.since_ns, task: prev.key };
+        let flags = if task::same(state.occupant, prev.key) { 0 } else { flag::CONTRADICTS };
+        if victim {
+            self.name(next);
+            if task::is_queued(self.remembered(next)) {
+                return self.tell_wait(prev, next, slice, flags);
+            }
+            self.tell_unopened(next);
+        }
+        if self.cpu().is_wanted() {
+            self.tell_slice(prev, slice, flags);
+        }
+    }
+
+    fn tell_wait(&mut self, prev: &TaskView, next: &TaskView, slice: Slice, flags: u8) {
+        let now_ns = self.now_ns;
+        let known = self.remembered(next);
+        known.state = task_state::RUNNING;
+        let wait = known.wait;
+        if prev.key.tid != 0 {
+            self.name(prev);
+        }
+        self.cpus[usize::from(wait.cpu)].uncount();
+        self.cpu().emit(kind::WAIT, flags, now_ns, |header| WaitRecord { header, slice, wait });
+    }
+
+    fn tell_slice(&mut self, prev: &TaskView, slice: Slice, flags: u8) {
+        let now_ns = self.now_ns;
+        if prev.key.tid != 0 {
+            self.name(prev);
+        }
+        self.cpu().emit(kind::SLICE, flags, now_ns, |header| SliceRecord { header, slice });
+    }
+
+    fn tell_unopened(&mut self, next: &TaskView) {
+        let now_ns = self.now_ns;
+        let known = self.remembered(next);
+        let impossible = known.state == task_state::RUNNING;
+        known.state = task_state::RUNNING;
+        self.cpu().state.impossible += u64::from(impossible);
+        let victim = next.key;
+        self.cpu().emit(kind::UNOPENED, 0, now_ns, |header| UnopenedRecord { header, victim });
+    }
+
+    /// The outgoing task is still runnable: preempted, throttled, or it yielded.
+    fn queue_again(&mut self, prev: &TaskView) {
+        let (now_ns, here) = (self.now_ns, self.here as u16);
+        self.cpu().count(now_ns);
+        let known = self.remembered(prev);
+        known.wait = Wait {
+            open_ns: now_ns,
+            queued_ns: now_ns,
+            victim: prev.key,
+            waker: Waker::default(),
+            first_cpu: here,
+            cpu: here,
+            moves: 0,
+            opening: opening::PREEMPTED,
+            flags: if prev.throttled { wait_flag::THROTTLED } else { 0 },
+        };
+        known.state = task_state::QUEUED;
+    }
+}
