@@ -20,6 +20,7 @@
 //! spared    the waits that were counted and have no record
 //! metric    the distributions, each a `distribution`
 //! tail      the blame of the longest waits; `blocks` says how sure, `what_if` what else
+//! blamed    every wait's tiles once: what is summed of them
 //! chain     the waits of wakers, back to the root culprit; with each of the `worst`
 //! fold      the flamegraph; `cost` what the probes took; `report` puts all together
 //! ```
@@ -65,6 +66,7 @@
 )]
 
 mod anomaly;
+mod blamed;
 mod blocks;
 mod cgroups;
 mod chain;

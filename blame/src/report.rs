@@ -1,20 +1,14 @@
 //! The stages in order, and the Report put together from what they give.
 
 use cronx_recording::{
-    Capture, Censored, Class, Events, Fold, Health, Miss, Provenance, Report, SCHEMA, Trailer,
-    WhatIf,
+    Capture, Censored, Class, Events, Health, Provenance, Report, SCHEMA, Trailer,
 };
 
 use crate::anomaly::Counts;
 use crate::evidence::{self, Evidence};
-use crate::fold::Folds;
 use crate::spared::Spared;
-use crate::tail::TailBlame;
-use crate::tally::Tally;
-use crate::tile::Tiler;
-use crate::waits::{self, Interval, Waits};
-use crate::what_if::WhatIfs;
-use crate::{Options, cost, metric, steal, tail, worst};
+use crate::waits::{self, Interval};
+use crate::{Options, blamed, cost, metric, steal};
 
 /// From records to Report.
 pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
@@ -23,11 +17,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     let waits = waits::build(&mut evidence, options, &mut anomalies);
     steal::find(capture, &mut evidence);
     let spared = Spared::new(capture, options, &mut anomalies);
-    let blamed = blame(capture, &evidence, &waits, &spared, options, &mut anomalies);
-    let tail = blamed.tail.map(|tail| {
-        let what_if = what_if(&tail, &waits, &spared, &evidence);
-        tail.report(what_if, &evidence)
-    });
+    let blamed = blamed::blame(&evidence, &waits, &spared, options, &mut anomalies);
     Report {
         schema: SCHEMA.to_owned(),
         provenance: provenance(capture, &evidence),
@@ -41,86 +31,15 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
         metrics: metric::metrics(&waits.closed, &spared, &evidence),
         blame: blamed.all.classes(|_| None),
         culprits: blamed.all.culprits(&evidence, |_| None),
-        tail,
+        tail: blamed.tail,
         worst: blamed.worst,
-        folds: blamed.folds,
+        folds: blamed.folds.finish(&evidence, &capture.symbols),
         health: Health {
             unbalanced: blamed.unbalanced,
             unknown_ns: blamed.all.owed_to_class(Class::Unknown),
             ..health(capture, &evidence, anomalies)
         },
     }
-}
-
-/// What one pass over the tiles of every wait gives.
-struct Blamed {
-    all: Tally,
-    tail: Option<TailBlame>,
-    worst: Vec<Miss>,
-    folds: Vec<Fold>,
-    unbalanced: u64,
-}
-
-fn blame(
-    capture: &Capture,
-    evidence: &Evidence,
-    waits: &Waits,
-    spared: &Spared,
-    options: &Options,
-    anomalies: &mut Counts,
-) -> Blamed {
-    let ranked = longest_first(&waits.closed);
-    let lengths: Vec<_> = ranked.iter().map(|&i| waits.closed[i as usize].length_ns()).collect();
-    let mut tail = tail::threshold_ns(&lengths, spared.below(), options.objective_ns)
-        .map(|threshold_ns| TailBlame::new(threshold_ns, evidence));
-    let mut all = Tally::default();
-    let mut folds = Folds::new(evidence);
-    let mut worst = Vec::new();
-    let mut tiles = Vec::new();
-    let mut cutter = Tiler { evidence, anomalies, unbalanced: 0 };
-    for (rank, &number) in ranked.iter().enumerate() {
-        let interval = &waits.closed[number as usize];
-        cutter.tile(interval, &mut tiles);
-        all.add(&tiles);
-        folds.add(interval.victim.thread, &tiles);
-        if let Some(tail) = tail.as_mut().filter(|tail| tail.has(interval)) {
-            tail.add(interval, &tiles);
-        }
-        if rank < options.worst {
-            worst.push(worst::miss(interval, &tiles, waits, evidence));
-        }
-    }
-    // Censored waits are tiled for the balance alone: their sums would mix with no other.
-    for interval in &waits.censored {
-        cutter.tile(interval, &mut tiles);
-    }
-    let unbalanced = cutter.unbalanced;
-    let folds = folds.finish(evidence, &capture.symbols);
-    Blamed { all, tail, worst, folds, unbalanced }
-}
-
-/// A second pass, since whom to take out is known after the first. What is odd was counted there.
-fn what_if(tail: &TailBlame, waits: &Waits, spared: &Spared, evidence: &Evidence) -> Vec<WhatIf> {
-    let mut what_ifs = WhatIfs::new(&tail.tally, evidence);
-    let mut counted = Counts::default();
-    let mut cutter = Tiler { evidence, anomalies: &mut counted, unbalanced: 0 };
-    let mut tiles = Vec::new();
-    for interval in &waits.closed {
-        cutter.tile(interval, &mut tiles);
-        what_ifs.add(&tiles);
-    }
-    what_ifs.finish(spared, evidence)
-}
-
-/// Numbers of the waits; of equally long ones the earlier comes first.
-fn longest_first(closed: &[Interval]) -> Vec<u32> {
-    let mut numbers: Vec<u32> = (0..closed.len() as u32).collect();
-    numbers.sort_unstable_by_key(|&number| {
-        let interval = &closed[number as usize];
-        let length = std::cmp::Reverse(interval.length_ns());
-        (length, interval.wait.open_ns, interval.wait.victim, number)
-    });
-    numbers
 }
 
 fn misses(closed: &[Interval], objective_ns: u64) -> u64 {

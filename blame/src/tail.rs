@@ -24,10 +24,6 @@ impl TailBlame {
         Self { threshold_ns, tally: Tally::default(), blocks }
     }
 
-    pub(crate) fn has(&self, interval: &Interval) -> bool {
-        interval.length_ns() >= self.threshold_ns
-    }
-
     /// Adds the tiles of one wait.
     pub(crate) fn add(&mut self, interval: &Interval, tiles: &[Tile]) {
         self.tally.add(tiles);
