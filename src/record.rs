@@ -42,7 +42,11 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let others = whom::others(&args.whom)?;
     let mut keeper = Keeper::hold()?;
     let held = load::hold(&args.command, user.as_ref())?;
-    let settings = settings(args, whom::targets(others, held.as_ref()));
+    let settings = Settings {
+        targets: whom::targets(others, held.as_ref()),
+        keeper: keeper.as_ref().map(Keeper::pid),
+        ..settings(args)
+    };
     let kernel = Kernel::read()?;
     let mut probes = Probes::attach(&kernel, &settings).map_err(with_log)?;
     probes.settle().map_err(with_log)?;
@@ -120,14 +124,14 @@ pub fn status_of(error: &anyhow::Error) -> Option<u8> {
     }
 }
 
-fn settings(args: &Record, targets: Targets) -> Settings {
+fn settings(args: &Record) -> Settings {
     let floor = args.floor.unwrap_or_else(|| default_floor(args));
     Settings {
         floor_ns: floor.as_nanos() as u64,
-        targets,
         ring_bytes: (args.ring << 10).next_power_of_two(),
         sample_hz: args.sample_hz,
         object: args.probes,
+        ..Settings::default()
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Settings {
     pub object: Option<Object>,
     /// Whose waits.
     pub targets: Targets,
+    /// The process that is ours too ([`stats::Keeper`]).
+    pub keeper: Option<u32>,
     /// Waits shorter than this are counted and not recorded, nanoseconds; 0 for none.
     pub floor_ns: u64,
 }
@@ -80,6 +82,7 @@ impl Default for Settings {
             sample_hz: 199,
             object: None,
             targets: Targets::Processes(Vec::new()),
+            keeper: None,
             floor_ns: 0,
         }
     }

@@ -57,6 +57,11 @@ impl Keeper {
         }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_raw() as u32
+    }
+
     /// From now on there are statistics, now and then.
     pub fn start(&mut self) {
         // It reads until we close.

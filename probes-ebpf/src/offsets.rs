@@ -13,6 +13,10 @@ pub static ABI_VERSION: Global<u32> = Global::new(cronx_abi::ABI_VERSION);
 #[unsafe(no_mangle)]
 pub static PROFILER_TGID: Global<u32> = Global::new(0);
 
+/// The process that asks the kernel for statistics on its behalf; 0 for none.
+#[unsafe(no_mangle)]
+pub static KEEPER_TGID: Global<u32> = Global::new(0);
+
 /// One of `cronx_abi::filter`.
 #[unsafe(no_mangle)]
 pub static FILTER: Global<u32> = Global::new(cronx_abi::filter::MARKED);

@@ -103,6 +103,11 @@ pub fn name_remembered(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64)
     }
 }
 
+#[inline(always)]
+fn is_ours(tgid: u32) -> bool {
+    tgid != 0 && (tgid == offsets::PROFILER_TGID.load() || tgid == offsets::KEEPER_TGID.load())
+}
+
 /// Kept out of line: rare, and large.
 #[inline(never)]
 fn tell_name(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
@@ -114,7 +119,7 @@ fn tell_name(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
         if state.watched != 0 {
             record.flags |= task_flag::WATCHED;
         }
-        if record.task.tgid == offsets::PROFILER_TGID.load() {
+        if is_ours(record.task.tgid) {
             record.flags |= task_flag::PROFILER;
         }
         record.reserved = 0;

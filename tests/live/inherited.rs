@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use cronx_recording::Capture;
+
 use crate::bench::{Neighbour, actor, can_run, record, wait_until};
 
 /// An ordinary account, made for a test and gone after it, with a group beside its own.
@@ -116,9 +118,10 @@ fn cronx_keeps_no_privilege_that_it_does_not_need() {
     let mut command = record();
     command.arg("-o").arg(&out).args(["--", "sleep", "30"]).stderr(Stdio::null());
     let recording = Neighbour::start(&mut command);
-    wait_until("the capture is begun", || out.join("capture.cronx").exists());
+    let capture = || Capture::read(fs::File::open(out.join("capture.cronx")).ok()?).ok();
+    wait_until("the capture is begun", || capture().is_some());
     let status = fs::read_to_string(format!("/proc/{}/status", recording.0.id())).unwrap();
-    let legacy = std::env::var("CRONX_PROBES").is_ok_and(|probes| probes == "legacy");
+    let legacy = capture().unwrap().header.object == "legacy";
     for set in ["CapEff:", "CapPrm:"] {
         let value = status.lines().find_map(|line| line.strip_prefix(set)).unwrap().trim();
         let value = u64::from_str_radix(value, 16).unwrap();

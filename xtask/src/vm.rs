@@ -34,16 +34,25 @@ const NEEDS_OF_BTF: [Need; 2] =
 /// Where the table test of the offsets has its kernels.
 const BTF_FOLDER: &str = "collector/src/btf/kernels";
 
+/// The oldest and the newest, and of the live tests what differs most between kernels: for every change.
+pub(crate) fn ci() -> Result<()> {
+    let tests = ["loads", "loss", "targets", "the_neighbour", "degraded", "refusals"];
+    boot_each(&chosen(&["5.10".to_owned(), "newest".to_owned()])?, &tests)
+}
+
 /// Boots these kernels, or all, and runs the live tests in each.
 pub(crate) fn run(names: &[String]) -> Result<()> {
-    let series = chosen(names)?;
+    boot_each(&chosen(names)?, &[])
+}
+
+fn boot_each(series: &[&'static Series], tests: &[&str]) -> Result<()> {
     let folder = prepare(&NEEDS)?;
     let archive = Archive::open(&folder)?;
     let initramfs = folder.join("initramfs");
     fs::write(&initramfs, initramfs::pack(&guest::contents()?)?)?;
     let mut failed = Vec::new();
     for series in series {
-        let outcome = boot(&archive, series, &initramfs)
+        let outcome = boot(&archive, series, &initramfs, tests)
             .with_context(|| format!("{} could not be tried", series.name))?;
         println!("{outcome}");
         if outcome.verdict().is_err() {
@@ -96,11 +105,11 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Series>> {
     names.iter().map(find).collect()
 }
 
-fn boot(archive: &Archive, series: &Series, initramfs: &Path) -> Result<Outcome> {
+fn boot(archive: &Archive, series: &Series, initramfs: &Path, tests: &[&str]) -> Result<Outcome> {
     let kernel = archive.kernel(series)?;
     println!("\n{}: booting {} {}", series.name, kernel.package, kernel.version);
     let console = kernel.vmlinuz.with_file_name("console.log");
-    let seconds = guest::run(&kernel.vmlinuz, initramfs, &console)?;
+    let seconds = guest::run(&kernel.vmlinuz, initramfs, &console, tests)?;
     let said = fs::read(&console).with_context(|| format!("no {}", console.display()))?;
     let outcome = Outcome::parse(&String::from_utf8_lossy(&said), seconds);
     println!("what it said is in {}", console.display());

@@ -24,6 +24,7 @@ pub(super) fn loader<'a>(
     }
     loader.override_global("WAKE_BYTES", &common.wake_bytes, true);
     loader.override_global("PROFILER_TGID", &common.profiler_tgid, true);
+    loader.override_global("KEEPER_TGID", &common.keeper_tgid, true);
     loader.override_global("FILTER", &common.filter, true);
     loader.override_global("FLOOR_NS", &common.floor_ns, true);
     loader.map_max_entries("CPUS", kernel.possible_cpus);
@@ -36,6 +37,7 @@ pub(super) fn loader<'a>(
 pub(super) struct Common {
     wake_bytes: u64,
     profiler_tgid: u32,
+    keeper_tgid: u32,
     filter: u32,
     floor_ns: u64,
 }
@@ -45,6 +47,7 @@ impl Common {
         Self {
             wake_bytes: u64::from(settings.ring_bytes / 2),
             profiler_tgid: std::process::id(),
+            keeper_tgid: settings.keeper.unwrap_or(0),
             filter: settings.targets.filter(),
             floor_ns: settings.floor_ns,
         }

@@ -73,7 +73,9 @@ fn test_program(messages: &str) -> Option<PathBuf> {
 }
 
 /// Boots, and waits until the guest is off. Gives the seconds that took; what it said is a file.
-pub(super) fn run(kernel: &Path, initramfs: &Path, console: &Path) -> Result<f64> {
+///
+/// `tests` are parts of the names of the tests to run; all, if there are none.
+pub(super) fn run(kernel: &Path, initramfs: &Path, console: &Path, tests: &[&str]) -> Result<f64> {
     let mut qemu = Command::new(program("qemu-system-x86_64")?);
     // One thread for both CPUs. With one each, a CPU may run what it translated before the other
     // changed the kernel's code, and to attach a probe is to change it: the guest then dies of a
@@ -82,7 +84,8 @@ pub(super) fn run(kernel: &Path, initramfs: &Path, console: &Path) -> Result<f64
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot", "-serial"]);
     qemu.arg(format!("file:{}", console.display()));
     qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-    qemu.args(["-append", "console=ttyS0 quiet loglevel=3 softlockup_panic=1 sysctl.kernel.softlockup_all_cpu_backtrace=1 panic=-1"])
+    let words = "console=ttyS0 quiet loglevel=3 softlockup_panic=1 panic=-1";
+    qemu.args(["-append", &format!("{words} CRONX_TESTS={}", tests.join(","))])
         .stdin(Stdio::null());
     eprintln!("+ {}", process::show(&qemu));
     let start = Instant::now();
