@@ -122,11 +122,12 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Fields of classic tracepoints that the probes read: the name of the global that takes the
 /// offset, the tracepoint, the field.
-const TRACEPOINT_FIELDS: [(&str, &str, &str); 18] = [
+const TRACEPOINT_FIELDS: [(&str, &str, &str); 19] = [
     ("WAKING_PID", "sched/sched_waking", "pid"),
     ("WAKEUP_PID", "sched/sched_wakeup", "pid"),
     ("WAKEUP_TARGET_CPU", "sched/sched_wakeup", "target_cpu"),
     ("MIGRATE_PID", "sched/sched_migrate_task", "pid"),
+    ("MIGRATE_ORIG_CPU", "sched/sched_migrate_task", "orig_cpu"),
     ("MIGRATE_DEST_CPU", "sched/sched_migrate_task", "dest_cpu"),
     ("SWITCH_PREV_PID", "sched/sched_switch", "prev_pid"),
     ("SWITCH_PREV_PRIO", "sched/sched_switch", "prev_prio"),

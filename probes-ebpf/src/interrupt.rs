@@ -14,46 +14,75 @@ fn slot(state: &mut CpuState, layer: u8) -> (&mut u32, &mut u64) {
     }
 }
 
+/// An interrupt by its layer and vector, as in `Waker::interrupt`.
+#[inline(always)]
+fn named(layer: u8, vector: u32) -> u32 {
+    u32::from(layer) << 24 | (vector & 0x00ff_ffff)
+}
+
+/// Whether anybody wants to know what this CPU does.
+#[inline(always)]
+fn is_wanted(cpu: &Cpu) -> bool {
+    cpu.is_watched() || cpu.state().owed != 0
+}
+
 /// A handler of `vector` begins.
 #[inline(always)]
 pub fn enter(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
-    let since = if cpu.is_watched() || cpu.state().owed != 0 { now() } else { 0 };
+    let at_ns = if is_wanted(cpu) { now() } else { 0 };
+    end_unseen(cpu, layer, at_ns);
     let (running, since_ns) = slot(cpu.state(), layer);
-    let unended = (*running, *since_ns);
-    *running = u32::from(layer) << 24 | (vector & 0x00ff_ffff);
-    *since_ns = since;
-    if unended.0 != 0 && unended.1 != 0 && since != 0 {
-        tell(cpu, flag::CONTRADICTS, unended.0, unended.1, since);
-    }
+    *running = named(layer, vector);
+    *since_ns = at_ns;
     Some(())
+}
+
+/// The handler that is believed to run has ended, and nobody saw when. One that began while nobody
+/// waited concerns whoever waits now from the opening of the gate on.
+#[inline(always)]
+fn end_unseen(cpu: &Cpu, layer: u8, at_ns: u64) {
+    let (running, since_ns) = slot(cpu.state(), layer);
+    let (running, since_ns) = (core::mem::take(running), core::mem::take(since_ns));
+    if running == 0 || at_ns == 0 {
+        return;
+    }
+    let since_ns = if since_ns != 0 { since_ns } else { cpu.state().gate_ns };
+    if since_ns != 0 {
+        tell(cpu, flag::CONTRADICTS, running, since_ns, at_ns);
+    }
 }
 
 /// It ends.
 #[inline(always)]
 pub fn exit(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
+    let ended = named(layer, vector);
     let (running, since_ns) = slot(cpu.state(), layer);
-    let begun = core::mem::take(running) != 0;
-    let since = core::mem::take(since_ns);
+    let (begun, since) = (core::mem::take(running), core::mem::take(since_ns));
     let state = cpu.state();
-    if since == 0 && !cpu.is_watched() && state.owed == 0 {
+    if since == 0 && !is_wanted(cpu) {
         return None;
     }
     let at_ns = now();
+    let seen_ns = if layer == layer::SOFTIRQ { state.soft_seen_ns } else { state.seen_ns };
     let (since, flags) = match (begun, since) {
-        // Nobody saw it begin (some tasks hide the tracepoints hit on top of them): it began after
-        // whatever was seen last.
-        (false, _) if state.seen_ns > state.gate_ns => (state.seen_ns, flag::CONTRADICTS),
-        (false, _) => (state.gate_ns, flag::CONTRADICTS),
         // It began while nobody waited, and nothing was owed: it woke somebody, and its tail counts
         // from that opening.
-        (true, 0) => (state.gate_ns, 0),
-        (true, since) => (since, 0),
+        (begun, 0) if begun == ended => (state.gate_ns, 0),
+        (begun, since) if begun == ended => (since, 0),
+        // Nobody saw it begin (some tasks hide the tracepoints hit on top of them): it began after
+        // whatever was seen last, be it the beginning of another whose end is what was hidden.
+        (_, 0) if seen_ns > state.gate_ns => (seen_ns, flag::CONTRADICTS),
+        (_, 0) => (state.gate_ns, flag::CONTRADICTS),
+        (_, since) => (since, flag::CONTRADICTS),
     };
     state.seen_ns = at_ns;
+    if layer == layer::SOFTIRQ {
+        state.soft_seen_ns = at_ns;
+    }
     if since == 0 {
         return None;
     }
-    tell(cpu, flags, u32::from(layer) << 24 | (vector & 0x00ff_ffff), since, at_ns);
+    tell(cpu, flags, ended, since, at_ns);
     Some(())
 }
 
@@ -62,12 +91,12 @@ pub fn exit(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
 pub fn switched(cpu: &Cpu, at_ns: u64) {
     let state = cpu.state();
     state.seen_ns = at_ns;
-    for layer in [layer::IRQ, layer::SOFTIRQ] {
-        let (running, since_ns) = slot(cpu.state(), layer);
-        let unended = (core::mem::take(running), core::mem::take(since_ns));
-        if unended.0 != 0 && unended.1 != 0 {
-            tell(cpu, flag::CONTRADICTS, unended.0, unended.1, at_ns);
-        }
+    state.soft_seen_ns = at_ns;
+    if state.hard | state.soft != 0 {
+        let wanted = is_wanted(cpu) || state.hard_since_ns | state.soft_since_ns != 0;
+        let at_ns = if wanted { at_ns } else { 0 };
+        end_unseen(cpu, layer::IRQ, at_ns);
+        end_unseen(cpu, layer::SOFTIRQ, at_ns);
     }
 }
 

@@ -85,6 +85,8 @@ fn tell(
 ) {
     let Some(known) = victim else { return tell_slice(cpu, leaving, now) };
     let before = core::mem::replace(&mut known.state, state::RUNNING);
+    // Whatever woke it is used up, also if its wake-up was not seen.
+    known.waking_ns = 0;
     if before == state::QUEUED {
         return close(cpu, leaving, next, known, now);
     }

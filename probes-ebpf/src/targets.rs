@@ -30,7 +30,7 @@ pub fn renamed(cpu: &Cpu, task: Task, name: *const u8) -> Option<()> {
             cpu.count_storage_failure();
             return None;
         };
-        task::begin(known, task::on_cpu(task));
+        task::begin(task, known);
     } else {
         task::end(cpu, task::known(task)?, now());
     }

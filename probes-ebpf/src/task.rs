@@ -13,13 +13,13 @@ use crate::{cpu::Cpu, offsets};
 
 #[cfg(not(feature = "legacy"))]
 pub use btf::{
-    Task, current, is_throttled, key, known, on_cpu, probe, read, remembered, runs, same, sleeps,
-    task_group_id,
+    Task, current, is_queued, is_throttled, key, known, on_cpu, probe, read, remembered, runs,
+    same, sleeps, task_group_id,
 };
 #[cfg(feature = "legacy")]
 pub use classic::{
-    Name, Task, current, forget, is_throttled, key, known, on_cpu, remembered, runs, same, sleeps,
-    watch,
+    Name, Task, current, forget, is_queued, is_throttled, key, known, on_cpu, remembered, runs,
+    same, sleeps, watch,
 };
 
 /// The instant, CLOCK_MONOTONIC.
@@ -47,15 +47,19 @@ pub fn watched<'a>(task: Task) -> Option<&'a mut TaskState> {
     recalled(task).filter(|state| is_watched(state))
 }
 
-/// Begins to watch a task, which is on a CPU or is not.
+/// Begins to watch a task, wherever it is.
 #[inline(always)]
-pub fn begin(known: &mut TaskState, runs: bool) {
+pub fn begin(task: Task, known: &mut TaskState) {
     if known.watched != 0 {
         return;
     }
     known.waking_ns = 0;
     known.off_ns = 0;
-    known.state = if runs { state::RUNNING } else { 0 };
+    known.state = match (on_cpu(task), is_queued(task)) {
+        (true, _) => state::RUNNING,
+        (_, true) => state::QUEUED_UNSEEN,
+        _ => 0,
+    };
     // Watched last: from then on the hooks of other CPUs write the state.
     known.watched = 1;
 }

@@ -20,6 +20,11 @@ pub fn waking(cpu: &Cpu, wakee: Task) -> Option<()> {
         task::name_remembered(cpu, wakee, known, now());
         task::close_unseen(cpu, known, now());
     }
+    if known.state != state::RUNNING && known.state != state::QUEUED && task::is_queued(wakee) {
+        // Nobody saw when it was put there, and this wake-up changes nothing.
+        known.state = state::QUEUED_UNSEEN;
+        return None;
+    }
     // The first waking since the last switch-out: it may come before that switch-out, and a later
     // one only finds the thread runnable already.
     if known.waking_ns != 0 && known.waking_ns >= known.off_ns {
@@ -48,7 +53,8 @@ fn waker(cpu: &Cpu, at_ns: u64) -> Waker {
 pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
     let known = task::watched(wakee)?;
     let woken = opening == opening::WAKEUP;
-    if woken && (task::runs(wakee, known) || known.state == state::QUEUED) {
+    let waits = known.state == state::QUEUED || known.state == state::QUEUED_UNSEEN;
+    if woken && (task::runs(wakee, known) || waits) {
         known.waking_ns = 0;
         return None;
     }
@@ -99,24 +105,26 @@ fn open_ns(known: &TaskState, queued_ns: u64) -> u64 {
     if known.waking_ns > known.off_ns { known.waking_ns } else { known.off_ns }
 }
 
-/// `migrant` joins the queue of the CPU `to`. Half of these are of sleepers and mean nothing here.
+/// `migrant` leaves the queue of the CPU `from` and joins that of `to`. Half of these are of sleepers
+/// and mean nothing here.
 #[inline(always)]
-pub fn moved(cpu: &Cpu, migrant: Task, to: u32) -> Option<()> {
+pub fn moved(cpu: &Cpu, migrant: Task, from: u32, to: u32) -> Option<()> {
     let known = task::watched(migrant)?;
     if known.state != state::QUEUED {
         return None;
     }
-    let from = Cpu::numbered(known.wait.cpu.into())?;
+    // Where it was counted; if that is not where it comes from, a move was not seen.
+    let counted = Cpu::numbered(known.wait.cpu.into())?;
     let to = Cpu::numbered(to)?;
     // The slice that runs on the queue left behind would end unseen.
-    from.state().owed = 1;
+    counted.state().owed = 1;
     let at_ns = to.count(now);
-    from.uncount();
+    counted.uncount();
     known.wait.cpu = to.number as u16;
     known.wait.moves = known.wait.moves.saturating_add(1);
     cpu.emit(kind::MOVE, 0, at_ns, |record: &mut MoveRecord| {
         record.victim = known.wait.victim;
-        record.from = from.number as u16;
+        record.from = from as u16;
         record.to = to.number as u16;
         record.reserved = 0;
     });

@@ -333,6 +333,8 @@ pub mod task_state {
     pub const BLOCKED: u32 = 2;
     /// Waiting for a CPU, and counted there.
     pub const QUEUED: u32 = 3;
+    /// Waiting for a CPU since nobody knows when, and counted nowhere.
+    pub const QUEUED_UNSEEN: u32 = 4;
 }
 
 /// What the kernel side remembers of a task. User space writes and reads it only where there is no
@@ -458,10 +460,10 @@ pub struct CpuState {
     /// The last instant of this CPU that any record could be about: while somebody waits, the last
     /// switch, or end of an interrupt.
     pub seen_ns: u64,
+    /// The same for a softirq, which hard interrupts may interrupt: the last switch, or end of one.
+    pub soft_seen_ns: u64,
     /// 1 once the occupant's name was told since it was switched in.
     pub occupant_told: u64,
-    /// Always 0.
-    pub reserved: u64,
     /// Events by [`hook`].
     pub hooks: [HookCount; hook::COUNT],
     /// Always 0.

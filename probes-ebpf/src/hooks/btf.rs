@@ -42,7 +42,11 @@ pub fn sched_wakeup_new(ctx: BtfTracePointContext) -> Option<()> {
 /// A task changes its queue.
 #[btf_tracepoint(function = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: BtfTracePointContext) -> Option<()> {
-    counted(hook::MIGRATE, |cpu| wakeup::moved(cpu, task(&ctx, 0), ctx.arg(1)))
+    counted(hook::MIGRATE, |cpu| {
+        let migrant = task(&ctx, 0);
+        // Its CPU is still the one that it leaves.
+        wakeup::moved(cpu, migrant, task::read(migrant, &offsets::TASK_CPU), ctx.arg(1))
+    })
 }
 
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.

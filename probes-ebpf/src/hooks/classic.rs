@@ -60,7 +60,8 @@ pub fn sched_migrate_task(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn moved(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
     let migrant = other(ctx, &offsets::MIGRATE_PID)?;
-    wakeup::moved(cpu, migrant, field(ctx, &offsets::MIGRATE_DEST_CPU)?)
+    let from = field(ctx, &offsets::MIGRATE_ORIG_CPU)?;
+    wakeup::moved(cpu, migrant, from, field(ctx, &offsets::MIGRATE_DEST_CPU)?)
 }
 
 /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.

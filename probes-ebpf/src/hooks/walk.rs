@@ -46,7 +46,7 @@ fn watch(ctx: *mut c_void) -> Option<()> {
     match asked(task)? {
         target::LEAVE => task::end(&cpu, task::known(task)?, now),
         _ => match task::remembered(task) {
-            Some(known) => task::begin(known, task::on_cpu(task)),
+            Some(known) => task::begin(task, known),
             None => cpu.count_storage_failure(),
         },
     }
@@ -81,6 +81,8 @@ fn tell(ctx: *mut c_void) -> Option<()> {
     let cpu = Cpu::here()?;
     let now = now();
     task::name_remembered(&cpu, task, known, now);
-    cpu.emit(kind::OPEN, 0, now, |record: &mut OpenWaitRecord| record.wait = known.wait);
+    // One that runs was switched in and nobody saw it.
+    let told = if task::on_cpu(task) { kind::UNSEEN_CLOSE } else { kind::OPEN };
+    cpu.emit(told, 0, now, |record: &mut OpenWaitRecord| record.wait = known.wait);
     Some(())
 }

@@ -18,6 +18,10 @@ pub static WAKEUP_TARGET_CPU: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static MIGRATE_PID: Global<u64> = Global::new(0);
 
+/// `sched_migrate_task`: where from.
+#[unsafe(no_mangle)]
+pub static MIGRATE_ORIG_CPU: Global<u64> = Global::new(0);
+
 /// `sched_migrate_task`: where to.
 #[unsafe(no_mangle)]
 pub static MIGRATE_DEST_CPU: Global<u64> = Global::new(0);

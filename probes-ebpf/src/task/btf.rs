@@ -95,9 +95,20 @@ pub fn key(task: Task) -> TaskKey {
 /// byte since 7.x; it is at most 2.
 #[inline(always)]
 pub fn sleeps(task: Task) -> bool {
+    !on_cpu(task) && !is_on_queue(task)
+}
+
+/// Whether the task waits for a CPU.
+#[inline(always)]
+pub fn is_queued(task: Task) -> bool {
+    !on_cpu(task) && is_on_queue(task)
+}
+
+#[inline(always)]
+fn is_on_queue(task: Task) -> bool {
     let delayed = offsets::TASK_SCHED_DELAYED.load() != offsets::ABSENT
         && read::<u8>(task, &offsets::TASK_SCHED_DELAYED) != 0;
-    !on_cpu(task) && (delayed || read::<u8>(task, &offsets::TASK_ON_RQ) == 0)
+    !delayed && read::<u8>(task, &offsets::TASK_ON_RQ) != 0
 }
 
 /// The kernel's `task_group` of a task; null where the kernel was built without.

@@ -201,3 +201,9 @@ pub fn is_throttled(_task: Task) -> bool {
 pub fn sleeps(_task: Task) -> bool {
     true
 }
+
+/// Whether the task waits for a CPU: no hook tells of one whose queueing was not seen.
+#[inline(always)]
+pub fn is_queued(_task: Task) -> bool {
+    false
+}
