@@ -67,15 +67,18 @@ fn category(name: &str) -> &'static str {
 
 /// Watches these threads, and those no more.
 pub(super) fn mark(object: &mut Ebpf, joined: &[Thread], left: &[Thread]) -> Result<(), Error> {
-    const BPF_NOEXIST: u64 = 1;
     let mut tasks = tasks(object)?;
     for &Thread { tid, tgid } in joined {
         let victim = TaskKey { start_ns: UNSEEN_BIRTH, tid, tgid };
         let wait = Wait { victim, ..Wait::default() };
         let priority = UNKNOWN_PRIORITY;
-        let state = TaskState { watched: 1, wait, priority, ..TaskState::default() };
-        // It may be there: born watched, or named like one that is.
-        let _ = tasks.insert(tid, state, BPF_NOEXIST);
+        let new = TaskState { wait, priority, ..TaskState::default() };
+        // It may be there: born watched, or told by its name since others waited for it.
+        let known = tasks.get(&tid, 0).unwrap_or(new);
+        if known.watched == 0 {
+            // A full table is counted by the kernel side, at the first event that finds no room.
+            let _ = tasks.insert(tid, TaskState { watched: 1, ..known }, 0);
+        }
     }
     for thread in left {
         // It may have gone by itself. Its count leaks if it waits: that costs records, not truth.

@@ -11,6 +11,10 @@ use crate::{
     wakeup,
 };
 
+/// What every entry gives back. With 0 the kernel would keep the event from everybody else who listens
+/// to the tracepoint through perf.
+const OTHERS_TOO: u32 = 1;
+
 /// Reads a field of the tracepoint's record.
 #[inline(always)]
 fn field<T>(ctx: &TracePointContext, offset: &Global<u64>) -> Option<T> {
@@ -27,21 +31,21 @@ fn other(ctx: &TracePointContext, tid: &Global<u64>) -> Option<Task> {
 #[tracepoint(category = "sched", name = "sched_waking")]
 pub fn sched_waking(ctx: TracePointContext) -> u32 {
     counted(hook::WAKING, |cpu| wakeup::waking(cpu, other(&ctx, &offsets::WAKING_PID)?));
-    0
+    OTHERS_TOO
 }
 
 /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
 #[tracepoint(category = "sched", name = "sched_wakeup")]
 pub fn sched_wakeup(ctx: TracePointContext) -> u32 {
     counted(hook::WAKEUP, |_| queued(&ctx, opening::WAKEUP));
-    0
+    OTHERS_TOO
 }
 
 /// A forked thread is on a queue for the first time.
 #[tracepoint(category = "sched", name = "sched_wakeup_new")]
 pub fn sched_wakeup_new(ctx: TracePointContext) -> u32 {
     counted(hook::WAKEUP_NEW, |_| queued(&ctx, opening::FORK));
-    0
+    OTHERS_TOO
 }
 
 #[inline(always)]
@@ -54,7 +58,7 @@ fn queued(ctx: &TracePointContext, opening: u8) -> Option<()> {
 #[tracepoint(category = "sched", name = "sched_migrate_task")]
 pub fn sched_migrate_task(ctx: TracePointContext) -> u32 {
     counted(hook::MIGRATE, |cpu| moved(cpu, &ctx));
-    0
+    OTHERS_TOO
 }
 
 #[inline(always)]
@@ -68,7 +72,7 @@ fn moved(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
 #[tracepoint(category = "sched", name = "sched_switch")]
 pub fn sched_switch(ctx: TracePointContext) -> u32 {
     counted(hook::SWITCH, |cpu| switched(cpu, &ctx, now()));
-    0
+    OTHERS_TOO
 }
 
 #[inline(always)]
@@ -103,7 +107,7 @@ fn address(ctx: &TracePointContext, offset: &Global<u64>) -> *const u8 {
 #[tracepoint(category = "task", name = "task_newtask")]
 pub fn task_newtask(ctx: TracePointContext) -> u32 {
     counted(hook::FORK, |_| born(&ctx));
-    0
+    OTHERS_TOO
 }
 
 #[inline(always)]
@@ -122,7 +126,7 @@ fn born(ctx: &TracePointContext) -> Option<()> {
 #[tracepoint(category = "task", name = "task_rename")]
 pub fn task_rename(ctx: TracePointContext) -> u32 {
     counted(hook::RENAME, |cpu| renamed(cpu, &ctx));
-    0
+    OTHERS_TOO
 }
 
 #[inline(always)]
@@ -145,7 +149,7 @@ macro_rules! interrupts {
             counted(hook::$entry_hook, |cpu| {
                 interrupt::enter(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
             });
-            0
+            OTHERS_TOO
         }
         #[doc = concat!("`", stringify!($exit), "`.")]
         #[tracepoint]
@@ -153,7 +157,7 @@ macro_rules! interrupts {
             counted(hook::$exit_hook, |cpu| {
                 interrupt::exit(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
             });
-            0
+            OTHERS_TOO
         }
     )*};
 }
