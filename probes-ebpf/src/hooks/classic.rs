@@ -1,7 +1,8 @@
 //! Entries at classic tracepoints: their records name tasks by number, and only the current task
 //! can be asked for more. Where fields stand, user space read from the tracepoints' `format`.
 
-use aya_ebpf::{EbpfContext, Global, macros::tracepoint, programs::TracePointContext};
+use aya_ebpf::{EbpfContext, Global, programs::TracePointContext};
+use core::ffi::c_void;
 use cronx_abi::{filter, hook, layer, opening};
 
 use crate::{
@@ -11,9 +12,20 @@ use crate::{
     wakeup,
 };
 
-/// What every entry gives back. With 0 the kernel would keep the event from everybody else who listens
-/// to the tracepoint through perf.
-const OTHERS_TOO: u32 = 1;
+/// A program at a tracepoint. It gives back 1: with 0, as `aya_ebpf`'s own macro has it, the kernel
+/// would keep the event from everybody else who listens to the tracepoint through perf.
+macro_rules! entry {
+    ($(#[$doc:meta])* $category:literal $name:ident, $hook:ident: |$cpu:pat_param, $ctx:ident| $body:expr) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!("tracepoint/", $category, "/", stringify!($name)))]
+        pub fn $name(ctx: *mut c_void) -> u32 {
+            let $ctx = TracePointContext::new(ctx);
+            counted(hook::$hook, |$cpu| $body);
+            1
+        }
+    };
+}
 
 /// Reads a field of the tracepoint's record.
 #[inline(always)]
@@ -27,25 +39,19 @@ fn other(ctx: &TracePointContext, tid: &Global<u64>) -> Option<Task> {
     Some(Task::other(field(ctx, tid)?, Name::Unknown))
 }
 
-/// In the waker's context, before the wakee is put anywhere.
-#[tracepoint(category = "sched", name = "sched_waking")]
-pub fn sched_waking(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKING, |cpu| wakeup::waking(cpu, other(&ctx, &offsets::WAKING_PID)?));
-    OTHERS_TOO
+entry! {
+    /// In the waker's context, before the wakee is put anywhere.
+    "sched" sched_waking, WAKING: |cpu, ctx| wakeup::waking(cpu, other(&ctx, &offsets::WAKING_PID)?)
 }
 
-/// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
-#[tracepoint(category = "sched", name = "sched_wakeup")]
-pub fn sched_wakeup(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKEUP, |_| queued(&ctx, opening::WAKEUP));
-    OTHERS_TOO
+entry! {
+    /// The wakee is on a queue: that of its own CPU, which is not always the one that runs this.
+    "sched" sched_wakeup, WAKEUP: |_, ctx| queued(&ctx, opening::WAKEUP)
 }
 
-/// A forked thread is on a queue for the first time.
-#[tracepoint(category = "sched", name = "sched_wakeup_new")]
-pub fn sched_wakeup_new(ctx: TracePointContext) -> u32 {
-    counted(hook::WAKEUP_NEW, |_| queued(&ctx, opening::FORK));
-    OTHERS_TOO
+entry! {
+    /// A forked thread is on a queue for the first time.
+    "sched" sched_wakeup_new, WAKEUP_NEW: |_, ctx| queued(&ctx, opening::FORK)
 }
 
 #[inline(always)]
@@ -54,11 +60,9 @@ fn queued(ctx: &TracePointContext, opening: u8) -> Option<()> {
     wakeup::queued(wakee, field(ctx, &offsets::WAKEUP_TARGET_CPU)?, opening)
 }
 
-/// A task changes its queue.
-#[tracepoint(category = "sched", name = "sched_migrate_task")]
-pub fn sched_migrate_task(ctx: TracePointContext) -> u32 {
-    counted(hook::MIGRATE, |cpu| moved(cpu, &ctx));
-    OTHERS_TOO
+entry! {
+    /// A task changes its queue.
+    "sched" sched_migrate_task, MIGRATE: |cpu, ctx| moved(cpu, &ctx)
 }
 
 #[inline(always)]
@@ -68,11 +72,9 @@ fn moved(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
     wakeup::moved(cpu, migrant, from, field(ctx, &offsets::MIGRATE_DEST_CPU)?)
 }
 
-/// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
-#[tracepoint(category = "sched", name = "sched_switch")]
-pub fn sched_switch(ctx: TracePointContext) -> u32 {
-    counted(hook::SWITCH, |cpu| switched(cpu, &ctx, now()));
-    OTHERS_TOO
+entry! {
+    /// One task leaves a CPU, another takes it. The runqueue lock of this CPU is held.
+    "sched" sched_switch, SWITCH: |cpu, ctx| switched(cpu, &ctx, now())
 }
 
 #[inline(always)]
@@ -103,11 +105,9 @@ fn address(ctx: &TracePointContext, offset: &Global<u64>) -> *const u8 {
     ctx.as_ptr().cast::<u8>().cast_const().wrapping_add(offset.load() as usize)
 }
 
-/// A child of a watched thread is watched. Nobody else's tid can still be remembered: it is new.
-#[tracepoint(category = "task", name = "task_newtask")]
-pub fn task_newtask(ctx: TracePointContext) -> u32 {
-    counted(hook::FORK, |_| born(&ctx));
-    OTHERS_TOO
+entry! {
+    /// A child of a watched thread is watched. Nobody else's tid can still be remembered: it is new.
+    "task" task_newtask, FORK: |_, ctx| born(&ctx)
 }
 
 #[inline(always)]
@@ -122,11 +122,9 @@ fn born(ctx: &TracePointContext) -> Option<()> {
     task::watch(tid, tgid, now())
 }
 
-/// A new name, by prctl or exec: the next evidence tells it.
-#[tracepoint(category = "task", name = "task_rename")]
-pub fn task_rename(ctx: TracePointContext) -> u32 {
-    counted(hook::RENAME, |cpu| renamed(cpu, &ctx));
-    OTHERS_TOO
+entry! {
+    /// A new name, by prctl or exec: the next evidence tells it.
+    "task" task_rename, RENAME: |cpu, ctx| renamed(cpu, &ctx)
 }
 
 #[inline(always)]
@@ -142,32 +140,26 @@ fn renamed(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
 }
 
 macro_rules! interrupts {
-    ($($layer:ident $at:ident $entry_hook:ident $exit_hook:ident: $enter:ident, $exit:ident;)*) => {$(
-        #[doc = concat!("`", stringify!($enter), "`.")]
-        #[tracepoint]
-        pub fn $enter(ctx: TracePointContext) -> u32 {
-            counted(hook::$entry_hook, |cpu| {
-                interrupt::enter(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
-            });
-            OTHERS_TOO
+    ($($layer:ident $category:literal $at:ident $entry_hook:ident $exit_hook:ident: $enter:ident, $exit:ident;)*) => {$(
+        entry! {
+            #[doc = concat!("`", stringify!($enter), "`.")]
+            $category $enter, $entry_hook:
+            |cpu, ctx| interrupt::enter(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
         }
-        #[doc = concat!("`", stringify!($exit), "`.")]
-        #[tracepoint]
-        pub fn $exit(ctx: TracePointContext) -> u32 {
-            counted(hook::$exit_hook, |cpu| {
-                interrupt::exit(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
-            });
-            OTHERS_TOO
+        entry! {
+            #[doc = concat!("`", stringify!($exit), "`.")]
+            $category $exit, $exit_hook:
+            |cpu, ctx| interrupt::exit(cpu, layer::$layer, field(&ctx, &offsets::$at)?)
         }
     )*};
 }
 
 interrupts! {
-    IRQ IRQ_NUMBER HARD_ENTRY HARD_EXIT: irq_handler_entry, irq_handler_exit;
-    SOFTIRQ SOFTIRQ_NUMBER SOFT_ENTRY SOFT_EXIT: softirq_entry, softirq_exit;
-    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: local_timer_entry, local_timer_exit;
-    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: reschedule_entry, reschedule_exit;
-    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_entry, call_function_exit;
-    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_single_entry, call_function_single_exit;
-    VECTOR VECTOR_NUMBER HARD_ENTRY HARD_EXIT: irq_work_entry, irq_work_exit;
+    IRQ "irq" IRQ_NUMBER HARD_ENTRY HARD_EXIT: irq_handler_entry, irq_handler_exit;
+    SOFTIRQ "irq" SOFTIRQ_NUMBER SOFT_ENTRY SOFT_EXIT: softirq_entry, softirq_exit;
+    VECTOR "irq_vectors" VECTOR_NUMBER HARD_ENTRY HARD_EXIT: local_timer_entry, local_timer_exit;
+    VECTOR "irq_vectors" VECTOR_NUMBER HARD_ENTRY HARD_EXIT: reschedule_entry, reschedule_exit;
+    VECTOR "irq_vectors" VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_entry, call_function_exit;
+    VECTOR "irq_vectors" VECTOR_NUMBER HARD_ENTRY HARD_EXIT: call_function_single_entry, call_function_single_exit;
+    VECTOR "irq_vectors" VECTOR_NUMBER HARD_ENTRY HARD_EXIT: irq_work_entry, irq_work_exit;
 }
