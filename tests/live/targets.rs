@@ -130,12 +130,14 @@ fn run_delays() -> BTreeMap<u32, u64> {
     threads.filter_map(delay).collect()
 }
 
-/// How long each thread was queued in the longest waits.
-fn longest_queued(report: &Report) -> BTreeMap<u32, u64> {
+/// How long each thread was queued in the longest waits, and in how many.
+fn longest_queued(report: &Report) -> BTreeMap<u32, (u64, u64)> {
     let mut by_thread = BTreeMap::new();
     for miss in &report.worst {
         let queued = miss.tiles.iter().filter(|tile| tile.class != Class::Placement);
-        *by_thread.entry(miss.tid).or_default() += queued.map(|t| t.length_ns).sum::<u64>();
+        let (queued_ns, waits) = by_thread.entry(miss.tid).or_insert((0, 0));
+        *queued_ns += queued.map(|tile| tile.length_ns).sum::<u64>();
+        *waits += 1;
     }
     by_thread
 }
@@ -157,11 +159,12 @@ fn everybody_and_no_bogus_tail() {
     println!("{seconds} s: {spared} waits counted, {} recorded", report.waits);
     println!("the longest: {:?}", report.worst.first().map(|m| (m.thread.raw(), m.waited_ns)));
     assert!(spared > 100, "only {spared} waits were counted");
-    for (tid, queued_ns) in longest_queued(report) {
+    for (tid, (queued_ns, waits)) in longest_queued(report) {
         // Who has gone took the kernel's account along.
         let Some(kernel_ns) = after.get(&tid) else { continue };
         let grown_ns = kernel_ns - before.get(&tid).unwrap_or(&0);
-        let most_ns = grown_ns + grown_ns / 50 + 1_000_000;
+        // In a wake-up that preempts, the kernel's own clock may stand still for a while.
+        let most_ns = grown_ns + grown_ns / 50 + waits * 1_000_000;
         assert!(queued_ns <= most_ns, "{tid} was queued {queued_ns} ns, to the kernel {grown_ns}");
     }
 }
@@ -213,8 +216,10 @@ fn a_number_used_again_and_an_exec_have_their_own_names() {
         .map(|culprit| culprit.waited_ns)
         .sum();
     let each = ["first-twin", "second-twin", "third-name"].map(blamed);
-    println!("of {all} ns blamed on {number}: {each:?}");
+    // Until a child gives itself a name it has its parent's.
+    let unnamed = blamed("cronx-actor");
+    println!("of {all} ns blamed on {number}: {each:?}, {unnamed} before a name");
+    assert_eq!(each.iter().sum::<u64>() + unnamed, all, "nothing under any other name");
     // Each burns as long as the others; to execute takes the third some time on top.
-    assert!(each.iter().all(|&ns| ns * 20 > all), "{each:?} of {all}");
-    assert!(each.iter().sum::<u64>() * 50 > all * 48, "{each:?} of {all}");
+    assert!(each.iter().all(|&ns| ns * 20 > all) && unnamed * 10 < all, "{each:?} of {all}");
 }
