@@ -97,6 +97,7 @@ fn idle_task(cpu: usize) -> Task {
         state: State::Running,
         cpu: cpu as u16,
         throttled: false,
+        delayed: false,
         claimed: false,
         watched: false,
         hides: false,

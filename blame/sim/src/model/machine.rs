@@ -42,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) cpu: u16,
     /// Taken off its CPU for want of quota, until a refill.
     pub(crate) throttled: bool,
+    /// It sleeps and has not been taken off its queue.
+    pub(crate) delayed: bool,
     /// A waker holds it: nobody else wakes, moves or changes it.
     pub(crate) claimed: bool,
     /// Of the recorded load: its waits are asked for.
@@ -185,7 +187,18 @@ impl Machine {
             cgroup: self.groups[task.group].id,
             cpu: task.cpu,
             on_cpu: task.state == State::Running,
+            on_rq: task.delayed || self.is_on_queue(id),
+            sched_delayed: task.delayed,
             throttled: task.throttled,
+        }
+    }
+
+    /// Also while it runs, and no more once it is about to block.
+    fn is_on_queue(&self, id: TaskId) -> bool {
+        match self.tasks[id].state {
+            State::Running => !self.is_leaving(id),
+            State::Queued => true,
+            State::Blocked | State::Waking | State::Dead => false,
         }
     }
 

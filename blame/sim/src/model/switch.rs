@@ -103,6 +103,7 @@ impl Machine {
         self.tell_unclosed(prev, seen);
         let task = &mut self.tasks[prev];
         task.off_ns = now_ns;
+        task.delayed = leaving == Leaving::Blocks && self.random.one_in(3);
         task.state = match leaving {
             Leaving::Blocks => State::Blocked,
             Leaving::Exits => State::Dead,
@@ -142,6 +143,10 @@ impl Machine {
         }
         self.cpus[cpu].queue.retain(|&id| id != next);
         self.tasks[next].state = State::Running;
+        if let Some((_, waking_seen)) = &mut self.tasks[next].waking {
+            // A waker is still at it, who found it queued: the probes drop his waking here.
+            *waking_seen &= !seen;
+        }
         self.close(next, seen);
         self.meet_kind(next);
     }

@@ -52,7 +52,7 @@ impl Machine {
         self.attached && task.watched && task.state == State::Queued && !opened
     }
 
-    fn is_leaving(&self, id: TaskId) -> bool {
+    pub(crate) fn is_leaving(&self, id: TaskId) -> bool {
         let on = &self.cpus[usize::from(self.tasks[id].cpu)];
         on.running == id && matches!(on.errand, Some(Errand::Block))
     }
@@ -68,6 +68,7 @@ impl Machine {
     fn choose_queue(&mut self, cpu: usize, wakee: TaskId) {
         let task = &mut self.tasks[wakee];
         task.state = State::Waking;
+        task.delayed = false;
         if task.waking.is_some_and(|(at_ns, _)| at_ns < task.off_ns) {
             self.meet(P::WakingBeforeSwitchOut);
         }
