@@ -80,7 +80,8 @@ fn idle_cpu(cpu: usize, now_ns: u64) -> Cpu {
         next_sample_ns: 0,
         seen_switch_ns: 0,
         unseen: false,
-        half_seen: false,
+        unended_hard: None,
+        unended_soft: None,
         doubt_since_ns: None,
     }
 }

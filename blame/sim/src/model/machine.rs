@@ -110,8 +110,10 @@ pub(crate) struct Cpu {
     pub(crate) seen_switch_ns: u64,
     /// A switch since then was not seen.
     pub(crate) unseen: bool,
-    /// An end of an interrupt was not seen since the last switch that was.
-    pub(crate) half_seen: bool,
+    /// The last interrupt of which no more than the beginning was seen since the last switch.
+    pub(crate) unended_hard: Option<(u8, u32)>,
+    /// The same of softirqs.
+    pub(crate) unended_soft: Option<(u8, u32)>,
     /// Since when an interrupt may be going on whose end was not seen.
     pub(crate) doubt_since_ns: Option<u64>,
 }

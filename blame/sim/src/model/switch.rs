@@ -87,7 +87,7 @@ impl Machine {
         if std::mem::take(&mut state.unseen) || since_ns == 0 {
             self.journal.doubt(cpu, since_ns, now_ns);
         }
-        state.half_seen = false;
+        (state.unended_hard, state.unended_soft) = (None, None);
         if let Some(since_ns) = state.doubt_since_ns.take() {
             self.journal.doubt(cpu, since_ns, now_ns);
         }

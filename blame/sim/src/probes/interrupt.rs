@@ -47,7 +47,7 @@ impl Probes {
         let (since, flags) = match (begun, since) {
             (begun, 0) if begun == ended => (state.gate_ns, 0),
             (begun, since) if begun == ended => (since, 0),
-            (_, 0) if seen_ns > state.gate_ns => (seen_ns, flag::CONTRADICTS),
+            (0, 0) if seen_ns > state.gate_ns => (seen_ns, flag::CONTRADICTS),
             (_, 0) => (state.gate_ns, flag::CONTRADICTS),
             (_, since) => (since, flag::CONTRADICTS),
         };
