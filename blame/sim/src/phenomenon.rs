@@ -40,6 +40,7 @@ phenomena! {
     InterruptStraddlesGate,
     KernelThreadRan,
     MoveStrandsSlice,
+    MoveUnseen,
     NestedQuota,
     OpenAtStop,
     Preemption,

@@ -181,7 +181,7 @@ impl Machine {
             open_ns,
             queued_ns,
             close_ns: None,
-            stops: vec![Stop { from_ns: queued_ns, cpu }],
+            stops: vec![Stop { from_ns: queued_ns, cpu, seen: true }],
             throttled_until_ns: if task.throttled { u64::MAX } else { 0 },
             queued_seen: seen,
             close_seen: false,
