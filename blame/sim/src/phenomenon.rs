@@ -55,6 +55,7 @@ phenomena! {
     Sample,
     Steal,
     SwitchUnseen,
+    TaskQueuedUnseenWoken,
     Throttled,
     TidReused,
     UnseenClose,
