@@ -5,6 +5,7 @@ use cronx_abi::{COMM_LEN, TaskKey};
 
 /// A task as a hook finds it: the fields of its `task_struct` at that instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a task_struct is full of them")]
 pub struct TaskView {
     /// Which `task_struct`: its address, as it were, by which task storage finds it.
     pub address: usize,
@@ -26,6 +27,10 @@ pub struct TaskView {
     pub cpu: u16,
     /// `on_cpu`.
     pub on_cpu: bool,
+    /// `on_rq`.
+    pub on_rq: bool,
+    /// `se.sched_delayed`: it sleeps, and stays on its queue until it would be picked.
+    pub sched_delayed: bool,
     /// `throttled`.
     pub throttled: bool,
 }

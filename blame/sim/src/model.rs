@@ -7,11 +7,8 @@
 //! What it does not make, since by the probes' present rules nobody could tell it, and blame would be
 //! false and certain (each place says so by the word *beyond*):
 //!
-//! - the end of an interrupt unseen, when somebody came to the queue while it lasted, or when the
-//!   next one's beginning is unseen too
-//! - a hard interrupt inside a softirq whose beginning was unseen
-//! - a move of a queued thread that nobody saw
-//! - a wake-up of a thread that is queued already and whose opening nobody saw
+//! - the end of an interrupt unseen, when the next one has the same vector and its beginning is unseen
+//! - moves of a queued thread that nobody saw, back to the queue where it was seen last
 //! - a wake-up whose waking was seen and whose queueing was not
 //! - a hidden task on a CPU when the probes come, an unseen switch or an unfinished interrupt when
 //!   they go

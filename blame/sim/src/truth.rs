@@ -111,6 +111,8 @@ struct Tiling<'a> {
     close_ns: u64,
     /// From here on a thread that was throttled may have been let go: only its switch-in would say.
     perhaps_free_ns: u64,
+    /// From here on nobody knows on which queue it was: a move was not seen.
+    perhaps_elsewhere_ns: u64,
     tiles: Vec<TrueTile>,
 }
 
@@ -119,7 +121,15 @@ impl<'a> Tiling<'a> {
         let stopped_ns = run.stopped_ns;
         let closed = wait.close_ns.filter(|&close_ns| close_ns <= stopped_ns);
         let close_ns = closed.unwrap_or(stopped_ns.max(wait.open_ns));
-        let mut tiling = Self { run, wait, close_ns, perhaps_free_ns: u64::MAX, tiles: Vec::new() };
+        let moved_unseen = wait.stops.iter().any(|stop| !stop.seen);
+        let mut tiling = Self {
+            run,
+            wait,
+            close_ns,
+            perhaps_free_ns: u64::MAX,
+            perhaps_elsewhere_ns: if moved_unseen { wait.queued_ns } else { u64::MAX },
+            tiles: Vec::new(),
+        };
         if closed.is_none() && wait.throttled_until_ns > 0 {
             tiling.perhaps_free_ns = tiling.last_refill();
         }
@@ -164,8 +174,10 @@ impl<'a> Tiling<'a> {
                 self.lay(from_ns, to_ns, Class::Placement, None, (cpu, Leeway::default()));
                 continue;
             }
-            let lasts = slice.to_ns > self.wait.queued_ns;
-            let leeway = Leeway { placement: !lasts, unknown: !lasts, ..Leeway::default() };
+            // After a move that nobody saw, nobody asks any more what that CPU did.
+            let asked = self.perhaps_elsewhere_ns == u64::MAX;
+            let told = slice.to_ns > self.wait.queued_ns && asked;
+            let leeway = Leeway { placement: !told, unknown: !told, ..Leeway::default() };
             self.lay(from_ns, to_ns, Class::IdleExit, Some(cpu), (cpu, leeway));
         }
     }
@@ -273,8 +285,9 @@ impl<'a> Tiling<'a> {
     ) {
         let before_queue = from_ns < self.wait.queued_ns;
         let doubts = &self.run.journal.tracks[on].doubts;
-        let own = (self.perhaps_free_ns, u64::MAX);
-        let doubts = doubts.iter().copied().chain([own]);
+        let own = [self.perhaps_free_ns, self.perhaps_elsewhere_ns];
+        let own = own.map(|from_ns| (from_ns, u64::MAX));
+        let doubts = doubts.iter().copied().chain(own);
         let ends = doubts.clone().flat_map(|(from_ns, to_ns)| [from_ns, to_ns]);
         let mut cuts: Vec<_> = ends.filter(|at| (from_ns + 1..to_ns).contains(at)).collect();
         cuts.extend([from_ns, to_ns]);

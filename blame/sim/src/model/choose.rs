@@ -198,24 +198,18 @@ impl Machine {
         let user = in_task && !self.idles(cpu);
         match thing {
             Thing::Nothing | Thing::Exhaust | Thing::Steal | Thing::Wake => true,
-            Thing::BeginHard => !hard && !self.begins_unseen(cpu),
             Thing::EndHard | Thing::Refill => hard,
             Thing::BeginSoft => in_task,
             Thing::EndSoft => soft && !hard,
             Thing::Switch => in_task && (user || self.has_next(cpu)),
-            Thing::Pull => !hard,
+            Thing::BeginHard | Thing::Pull => !hard,
             Thing::SetAffinity
             | Thing::Fork
             | Thing::Exit
             | Thing::Rename
             | Thing::SetPriority
             | Thing::SetGroup => user,
-            Thing::EmptyInbox => {
-                !hard
-                    && !state.inbox.is_empty()
-                    && !self.begins_unseen(cpu)
-                    && self.may_enqueue(cpu)
-            }
+            Thing::EmptyInbox => !hard && !state.inbox.is_empty() && self.may_enqueue(cpu),
         }
     }
 

@@ -80,7 +80,8 @@ fn idle_cpu(cpu: usize, now_ns: u64) -> Cpu {
         next_sample_ns: 0,
         seen_switch_ns: 0,
         unseen: false,
-        half_seen: false,
+        unended_hard: None,
+        unended_soft: None,
         doubt_since_ns: None,
     }
 }
@@ -97,6 +98,7 @@ fn idle_task(cpu: usize) -> Task {
         state: State::Running,
         cpu: cpu as u16,
         throttled: false,
+        delayed: false,
         claimed: false,
         watched: false,
         hides: false,

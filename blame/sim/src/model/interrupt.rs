@@ -28,22 +28,28 @@ impl Machine {
     }
 
     pub(crate) fn enter(&mut self, cpu: usize, layer: u8, vector: u32) {
-        let hidden = self.may_half_see(cpu);
+        let hidden = self.may_half_see(cpu) && !self.is_taken_for_unended(cpu, layer, vector);
         let seen = if hidden {
-            self.cpus[cpu].half_seen = true;
             self.meet(P::EntryOfInterruptUnseen);
             false
         } else {
             self.call(cpu, What::Enter { layer, vector })
         };
+        if seen {
+            *self.unended(cpu, layer) = None;
+        }
         let since_ns = self.now_ns;
         let begun = Interrupt { layer, vector, since_ns, straddles: false, seen };
         let state = &mut self.cpus[cpu];
         if layer == layer::SOFTIRQ {
             state.soft = Some(begun);
         } else {
-            if state.soft.is_some() && state.running >= self.tasks_of_idle() {
+            let soft = state.soft;
+            if soft.is_some() && state.running >= self.tasks_of_idle() {
                 self.meet(P::HardInSoftInTask);
+            }
+            if soft.is_some_and(|soft| !soft.seen) {
+                self.meet(P::HardInSoftOfEntryUnseen);
             }
             self.cpus[cpu].hard = Some(begun);
         }
@@ -54,15 +60,24 @@ impl Machine {
         self.cpus.len()
     }
 
-    /// Of two that show one end each, one after the other, the probes could make one: beyond them.
     fn may_half_see(&mut self, cpu: usize) -> bool {
-        self.sees(cpu) && !self.cpus[cpu].half_seen && self.random.one_in(self.rarely)
+        self.sees(cpu) && self.random.one_in(self.rarely)
     }
 
-    /// A softirq whose beginning was not seen. The probes have it begin where a hard interrupt inside
-    /// it ended: that is beyond them.
-    pub(crate) fn begins_unseen(&self, cpu: usize) -> bool {
-        self.cpus[cpu].soft.is_some_and(|soft| !soft.seen)
+    /// Of two of the same vector that show one end each, the first its beginning and the next its end,
+    /// anybody would make one: beyond the probes.
+    fn is_taken_for_unended(&mut self, cpu: usize, layer: u8, vector: u32) -> bool {
+        let unended = *self.unended(cpu, layer);
+        if unended.is_some_and(|last| last != (layer, vector)) {
+            self.meet(P::EndsOfTwoInterruptsUnseen);
+        }
+        unended == Some((layer, vector))
+    }
+
+    /// The last one, hard or soft, of which only the beginning was seen.
+    fn unended(&mut self, cpu: usize, layer: u8) -> &mut Option<(u8, u32)> {
+        let state = &mut self.cpus[cpu];
+        if layer == layer::SOFTIRQ { &mut state.unended_soft } else { &mut state.unended_hard }
     }
 
     /// The innermost interrupt ends.
@@ -77,19 +92,29 @@ impl Machine {
             self.meet(P::InterruptStraddlesGate);
         }
         let now_ns = self.now_ns;
-        // Where somebody came meanwhile, an end unseen is beyond the probes.
-        if seen && !straddles && self.may_half_see(cpu) {
-            self.cpus[cpu].half_seen = true;
-            self.meet(P::ExitOfInterruptUnseen);
-            // From its beginning to the next switch nothing is certain.
-            self.cpus[cpu].doubt_since_ns = Some(since_ns);
+        if seen && self.may_half_see(cpu) {
+            self.end_unseen(cpu, (layer, vector), since_ns);
+            if straddles {
+                self.meet(P::ExitOfStraddlingInterruptUnseen);
+            }
         } else {
             let told = self.call(cpu, What::Exit { layer, vector });
+            if told {
+                *self.unended(cpu, layer) = None;
+            }
             if told && !seen {
                 let slice_ns = self.cpus[cpu].seen_switch_ns;
                 self.journal.doubt(cpu, slice_ns, now_ns);
             }
         }
         self.note(cpu);
+    }
+
+    /// From its beginning to the next switch nothing is certain.
+    fn end_unseen(&mut self, cpu: usize, which: (u8, u32), since_ns: u64) {
+        self.meet(P::ExitOfInterruptUnseen);
+        *self.unended(cpu, which.0) = Some(which);
+        let doubt_since_ns = &mut self.cpus[cpu].doubt_since_ns;
+        *doubt_since_ns = Some(doubt_since_ns.map_or(since_ns, |earlier| earlier.min(since_ns)));
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Track {
 pub(crate) struct Stop {
     pub(crate) from_ns: u64,
     pub(crate) cpu: usize,
+    /// Whether the probes could see it come from another queue.
+    pub(crate) seen: bool,
 }
 
 /// One wait of a thread of the load.

@@ -51,6 +51,7 @@ impl Machine {
             state: State::Blocked,
             cpu: self.random.below(self.cpus.len() as u64) as u16,
             throttled: false,
+            delayed: false,
             claimed: true,
             watched: false,
             hides: false,

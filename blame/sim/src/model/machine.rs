@@ -42,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) cpu: u16,
     /// Taken off its CPU for want of quota, until a refill.
     pub(crate) throttled: bool,
+    /// It sleeps and has not been taken off its queue.
+    pub(crate) delayed: bool,
     /// A waker holds it: nobody else wakes, moves or changes it.
     pub(crate) claimed: bool,
     /// Of the recorded load: its waits are asked for.
@@ -108,8 +110,10 @@ pub(crate) struct Cpu {
     pub(crate) seen_switch_ns: u64,
     /// A switch since then was not seen.
     pub(crate) unseen: bool,
-    /// An end of an interrupt was not seen since the last switch that was.
-    pub(crate) half_seen: bool,
+    /// The last interrupt of which no more than the beginning was seen since the last switch.
+    pub(crate) unended_hard: Option<(u8, u32)>,
+    /// The same of softirqs.
+    pub(crate) unended_soft: Option<(u8, u32)>,
     /// Since when an interrupt may be going on whose end was not seen.
     pub(crate) doubt_since_ns: Option<u64>,
 }
@@ -185,7 +189,18 @@ impl Machine {
             cgroup: self.groups[task.group].id,
             cpu: task.cpu,
             on_cpu: task.state == State::Running,
+            on_rq: task.delayed || self.is_on_queue(id),
+            sched_delayed: task.delayed,
             throttled: task.throttled,
+        }
+    }
+
+    /// Also while it runs, and no more once it is about to block.
+    fn is_on_queue(&self, id: TaskId) -> bool {
+        match self.tasks[id].state {
+            State::Running => !self.is_leaving(id),
+            State::Queued => true,
+            State::Blocked | State::Waking | State::Dead => false,
         }
     }
 

@@ -87,7 +87,7 @@ impl Machine {
         if std::mem::take(&mut state.unseen) || since_ns == 0 {
             self.journal.doubt(cpu, since_ns, now_ns);
         }
-        state.half_seen = false;
+        (state.unended_hard, state.unended_soft) = (None, None);
         if let Some(since_ns) = state.doubt_since_ns.take() {
             self.journal.doubt(cpu, since_ns, now_ns);
         }
@@ -103,6 +103,7 @@ impl Machine {
         self.tell_unclosed(prev, seen);
         let task = &mut self.tasks[prev];
         task.off_ns = now_ns;
+        task.delayed = leaving == Leaving::Blocks && self.random.one_in(3);
         task.state = match leaving {
             Leaving::Blocks => State::Blocked,
             Leaving::Exits => State::Dead,
@@ -142,6 +143,10 @@ impl Machine {
         }
         self.cpus[cpu].queue.retain(|&id| id != next);
         self.tasks[next].state = State::Running;
+        if let Some((_, waking_seen)) = &mut self.tasks[next].waking {
+            // A waker is still at it, who found it queued: the probes drop his waking here.
+            *waking_seen &= !seen;
+        }
         self.close(next, seen);
         self.meet_kind(next);
     }
@@ -176,7 +181,7 @@ impl Machine {
             open_ns,
             queued_ns,
             close_ns: None,
-            stops: vec![Stop { from_ns: queued_ns, cpu }],
+            stops: vec![Stop { from_ns: queued_ns, cpu, seen: true }],
             throttled_until_ns: if task.throttled { u64::MAX } else { 0 },
             queued_seen: seen,
             close_seen: false,

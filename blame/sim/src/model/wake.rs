@@ -16,10 +16,12 @@ impl Machine {
             0 => self.any_task(wakeable),
             _ => self.any_task(sleeps),
         };
-        let Some(wakee) = wakee.filter(|&wakee| !self.is_taken_for_asleep(wakee)) else { return };
+        let Some(wakee) = wakee else { return };
         let seen = self.call(cpu, What::Waking(self.view(wakee)));
         let in_interrupt = self.cpus[cpu].hard.is_some() || self.cpus[cpu].soft.is_some();
         self.meet(if in_interrupt { P::WakeFromInterrupt } else { P::WakeFromTask });
+        // Of one that is queued it means nothing, unless it runs and sleeps before the waker goes on.
+        let seen = seen && !self.is_queued_unseen(wakee);
         let (now_ns, task) = (self.now_ns, &mut self.tasks[wakee]);
         task.claimed = true;
         if task.waking.is_none_or(|(at_ns, _)| at_ns < task.off_ns) {
@@ -35,7 +37,6 @@ impl Machine {
         match task.state {
             // It is off the queue and still on its CPU: the waker spins.
             State::Running if sleeps_soon => return,
-            State::Queued if self.is_taken_for_asleep(wakee) => self.tasks[wakee].waking = None,
             State::Running | State::Queued => self.wake_for_nothing(cpu, wakee),
             State::Blocked => return self.choose_queue(cpu, wakee),
             State::Waking | State::Dead => {}
@@ -44,15 +45,14 @@ impl Machine {
         self.cpus[cpu].errand = None;
     }
 
-    /// Of a queued thread whose opening was not seen the probes would take the next wake-up, which
-    /// is for nothing, for the opening. That is beyond them.
-    fn is_taken_for_asleep(&self, id: TaskId) -> bool {
+    /// On a queue, and nobody saw it come there.
+    fn is_queued_unseen(&self, id: TaskId) -> bool {
         let task = &self.tasks[id];
         let opened = task.wait.is_some_and(|wait| self.journal.waits[wait].queued_seen);
         self.attached && task.watched && task.state == State::Queued && !opened
     }
 
-    fn is_leaving(&self, id: TaskId) -> bool {
+    pub(crate) fn is_leaving(&self, id: TaskId) -> bool {
         let on = &self.cpus[usize::from(self.tasks[id].cpu)];
         on.running == id && matches!(on.errand, Some(Errand::Block))
     }
@@ -61,6 +61,9 @@ impl Machine {
     fn wake_for_nothing(&mut self, cpu: usize, wakee: TaskId) {
         let queued = self.tasks[wakee].state == State::Queued;
         self.meet(if queued { P::QueuedTaskWoken } else { P::RunningTaskWoken });
+        if self.is_queued_unseen(wakee) {
+            self.meet(P::TaskQueuedUnseenWoken);
+        }
         self.call(cpu, What::Wakeup(self.view(wakee)));
         self.tasks[wakee].waking = None;
     }
@@ -68,6 +71,7 @@ impl Machine {
     fn choose_queue(&mut self, cpu: usize, wakee: TaskId) {
         let task = &mut self.tasks[wakee];
         task.state = State::Waking;
+        task.delayed = false;
         if task.waking.is_some_and(|(at_ns, _)| at_ns < task.off_ns) {
             self.meet(P::WakingBeforeSwitchOut);
         }

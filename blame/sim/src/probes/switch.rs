@@ -2,11 +2,10 @@
 //! waits.
 
 use cronx_abi::{
-    OpenWaitRecord, Slice, SliceRecord, UnopenedRecord, Wait, WaitRecord, Waker, flag, kind,
-    opening, task_state, wait_flag,
+    Slice, SliceRecord, UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, opening, task_state,
 };
 
-use super::{Probes, interrupt, task};
+use super::{Probes, interrupt, task, wakeup};
 use crate::hook::TaskView;
 
 impl Probes {
@@ -23,6 +22,7 @@ impl Probes {
         let state = &mut self.cpu().state;
         state.occupant = next.key;
         state.since_ns = now_ns;
+        state.occupant_told = 0;
         self.cpu().settle();
     }
 
@@ -30,12 +30,10 @@ impl Probes {
     fn leave(&mut self, prev: &TaskView) -> bool {
         let now_ns = self.now_ns;
         let Some(known) = self.watched(prev) else { return false };
-        if task::is_queued(known) {
-            let wait = known.wait;
-            self.cpus[usize::from(wait.cpu)].uncount();
+        if known.state == task_state::QUEUED {
+            // It was switched in and nobody saw it.
             self.name(prev);
-            self.cpu()
-                .emit(kind::UNSEEN_CLOSE, 0, now_ns, |header| OpenWaitRecord { header, wait });
+            self.close_unseen(prev);
         }
         let known = self.remembered(prev);
         known.off_ns = now_ns;
@@ -49,10 +47,14 @@ impl Probes {
         let slice = Slice { since_ns: state.since_ns, task: prev.key };
         let flags = if task::same(state.occupant, prev.key) { 0 } else { flag::CONTRADICTS };
         if victim {
-            self.name(next);
-            if task::is_queued(self.remembered(next)) {
-                return self.tell_wait(prev, next, slice, flags);
+            let known = self.remembered(next);
+            let before = std::mem::replace(&mut known.state, task_state::RUNNING);
+            // Whatever woke it is used up, also if its wake-up was not seen.
+            known.waking_ns = 0;
+            if before == task_state::QUEUED {
+                return self.close(prev, next, slice, flags);
             }
+            self.cpu().state.impossible += u64::from(before == task_state::RUNNING);
             self.tell_unopened(next);
         }
         if self.cpu().is_wanted() {
@@ -60,15 +62,15 @@ impl Probes {
         }
     }
 
-    fn tell_wait(&mut self, prev: &TaskView, next: &TaskView, slice: Slice, flags: u8) {
+    /// The wait of the incoming task ends.
+    fn close(&mut self, prev: &TaskView, next: &TaskView, slice: Slice, flags: u8) {
         let now_ns = self.now_ns;
-        let known = self.remembered(next);
-        known.state = task_state::RUNNING;
-        let wait = known.wait;
+        let wait = self.remembered(next).wait;
+        self.cpus[usize::from(wait.cpu)].uncount();
+        self.name(next);
         if prev.key.tid != 0 {
             self.name(prev);
         }
-        self.cpus[usize::from(wait.cpu)].uncount();
         self.cpu().emit(kind::WAIT, flags, now_ns, |header| WaitRecord { header, slice, wait });
     }
 
@@ -81,12 +83,8 @@ impl Probes {
     }
 
     fn tell_unopened(&mut self, next: &TaskView) {
-        let now_ns = self.now_ns;
-        let known = self.remembered(next);
-        let impossible = known.state == task_state::RUNNING;
-        known.state = task_state::RUNNING;
-        self.cpu().state.impossible += u64::from(impossible);
-        let victim = next.key;
+        let (now_ns, victim) = (self.now_ns, next.key);
+        self.name(next);
         self.cpu().emit(kind::UNOPENED, 0, now_ns, |header| UnopenedRecord { header, victim });
     }
 
@@ -104,7 +102,7 @@ impl Probes {
             cpu: here,
             moves: 0,
             opening: opening::PREEMPTED,
-            flags: if prev.throttled { wait_flag::THROTTLED } else { 0 },
+            flags: wakeup::throttled(prev),
         };
         known.state = task_state::QUEUED;
     }

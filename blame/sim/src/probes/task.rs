@@ -1,6 +1,7 @@
-//! Mirrors `task.rs` and `hooks/btf.rs`: what is remembered of a task, and the telling of names.
+//! Mirrors `task.rs`, `task/btf.rs` and `hooks/btf.rs`: what the kernel shows of a task and what is
+//! remembered of it, and the telling of names. Targets are marked, and stay so.
 
-use cronx_abi::{TaskKey, TaskRecord, TaskState, kind, task_flag, task_state};
+use cronx_abi::{OpenWaitRecord, TaskKey, TaskRecord, TaskState, kind, task_flag, task_state};
 
 use super::Probes;
 use crate::hook::TaskView;
@@ -24,7 +25,34 @@ impl Probes {
         self.tasks.entry(task.address).or_default()
     }
 
-    /// Tells who a task is before the first evidence that needs it, once until it changes.
+    /// Begins to watch a task, wherever it is.
+    pub(super) fn begin(&mut self, task: &TaskView) {
+        let known = self.remembered(task);
+        if known.watched != 0 {
+            return;
+        }
+        known.waking_ns = 0;
+        known.off_ns = 0;
+        known.state = match (task.on_cpu, is_queued(task)) {
+            (true, _) => task_state::RUNNING,
+            (_, true) => task_state::QUEUED_UNSEEN,
+            _ => 0,
+        };
+        known.watched = 1;
+    }
+
+    /// The wait that is open has ended, and nobody saw when.
+    pub(super) fn close_unseen(&mut self, task: &TaskView) {
+        let now_ns = self.now_ns;
+        let known = self.remembered(task);
+        known.state = task_state::BLOCKED;
+        let wait = known.wait;
+        self.cpus[usize::from(wait.cpu)].uncount();
+        self.cpu().emit(kind::UNSEEN_CLOSE, 0, now_ns, |header| OpenWaitRecord { header, wait });
+    }
+
+    /// Tells the name of a task before the first evidence that needs it, and again when it changed,
+    /// or its priority or cgroup did.
     pub(super) fn name(&mut self, task: &TaskView) {
         let known = self.remembered(task);
         let told =
@@ -78,7 +106,16 @@ pub(super) fn runs(task: &TaskView) -> bool {
     task.on_cpu
 }
 
-/// Whether it waits, as far as we know.
-pub(super) fn is_queued(known: &Storage) -> bool {
-    known.state == task_state::QUEUED
+/// Whether the task sleeps: it is on no CPU, and on no queue but to be taken off it.
+pub(super) fn sleeps(task: &TaskView) -> bool {
+    !task.on_cpu && !is_on_queue(task)
+}
+
+/// Whether the task waits for a CPU.
+pub(super) fn is_queued(task: &TaskView) -> bool {
+    !task.on_cpu && is_on_queue(task)
+}
+
+fn is_on_queue(task: &TaskView) -> bool {
+    task.on_rq && !task.sched_delayed
 }

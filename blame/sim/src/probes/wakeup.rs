@@ -1,6 +1,6 @@
 //! Mirrors `wakeup.rs`: wake-ups and moves between queues.
 
-use cronx_abi::{MoveRecord, Wait, Waker, kind, opening, task_state};
+use cronx_abi::{MoveRecord, Wait, Waker, kind, opening, task_state, wait_flag};
 
 use super::{Probes, task};
 use crate::hook::TaskView;
@@ -9,7 +9,18 @@ impl Probes {
     /// `wakee` is about to be woken by whoever runs here.
     pub(super) fn waking(&mut self, wakee: &TaskView, current: &TaskView) -> Option<()> {
         let now_ns = self.now_ns;
+        if self.watched(wakee)?.state == task_state::QUEUED && task::sleeps(wakee) {
+            // It ran and went to sleep since, and nobody saw it: the wait is not that long.
+            self.name(wakee);
+            self.close_unseen(wakee);
+        }
         let known = self.watched(wakee)?;
+        let told = known.state == task_state::RUNNING || known.state == task_state::QUEUED;
+        if !told && task::is_queued(wakee) {
+            // Nobody saw when it was put there, and this wake-up changes nothing.
+            known.state = task_state::QUEUED_UNSEEN;
+            return None;
+        }
         if known.waking_ns != 0 && known.waking_ns >= known.off_ns {
             return None;
         }
@@ -22,8 +33,9 @@ impl Probes {
     fn waker(&mut self, current: &TaskView) -> Waker {
         let state = &self.cpu().state;
         let interrupt = if state.hard == 0 { state.soft } else { state.hard };
-        if interrupt == 0 && current.key.tid != 0 {
+        if interrupt == 0 && current.key.tid != 0 && state.occupant_told == 0 {
             self.name(current);
+            self.cpu().state.occupant_told = 1;
         }
         Waker { task: current.key, interrupt, reserved: 0 }
     }
@@ -46,7 +58,8 @@ impl Probes {
         let now_ns = self.now_ns;
         let woken = opening == opening::WAKEUP;
         let known = self.watched(wakee)?;
-        if woken && (task::runs(wakee) || task::is_queued(known)) {
+        let waits = [task_state::QUEUED, task_state::QUEUED_UNSEEN].contains(&known.state);
+        if woken && (task::runs(wakee) || waits) {
             known.waking_ns = 0;
             return None;
         }
@@ -59,7 +72,7 @@ impl Probes {
             cpu: wakee.cpu,
             moves: 0,
             opening,
-            flags: 0,
+            flags: throttled(wakee),
         };
         known.waking_ns = 0;
         known.state = task_state::QUEUED;
@@ -70,13 +83,18 @@ impl Probes {
     /// `migrant` joins the queue of the CPU `to`.
     pub(super) fn moved(&mut self, migrant: &TaskView, to: u16) -> Option<()> {
         let now_ns = self.now_ns;
-        let known = self.watched(migrant).filter(|known| task::is_queued(known))?;
-        let (from, victim) = (known.wait.cpu, known.wait.victim);
+        let known = self.watched(migrant).filter(|known| known.state == task_state::QUEUED)?;
+        let victim = known.wait.victim;
+        // Where it was counted; if that is not where it comes from, a move was not seen.
+        let counted = usize::from(known.wait.cpu);
         known.wait.cpu = to;
         known.wait.moves = known.wait.moves.saturating_add(1);
-        self.cpus[usize::from(from)].state.owed = 1;
+        // The slice that runs on the queue left behind would end unseen.
+        self.cpus[counted].state.owed = 1;
         self.cpus[usize::from(to)].count(now_ns);
-        self.cpus[usize::from(from)].uncount();
+        self.cpus[counted].uncount();
+        // The kernel changes the task's CPU after this.
+        let from = migrant.cpu;
         self.cpu().emit(kind::MOVE, 0, now_ns, |header| MoveRecord {
             header,
             victim,
@@ -86,6 +104,11 @@ impl Probes {
         });
         Some(())
     }
+}
+
+/// The wait's flag for a task that its cgroup's quota keeps from running.
+pub(super) fn throttled(task: &TaskView) -> u8 {
+    if task.throttled { wait_flag::THROTTLED } else { 0 }
 }
 
 /// A wait begins with the waking, or with the switch-out if that came after it.

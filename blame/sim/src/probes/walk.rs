@@ -1,8 +1,8 @@
 //! Mirrors `hooks/walk.rs`: the walks over all tasks, at the start and at the stop.
 
-use cronx_abi::{OpenWaitRecord, kind, task_state};
+use cronx_abi::{OpenWaitRecord, Wait, kind, task_state};
 
-use super::{Probes, task};
+use super::{Probes, task::Storage};
 use crate::hook::TaskView;
 
 impl Probes {
@@ -13,18 +13,8 @@ impl Probes {
                 self.name(task);
             }
             if targets.contains(&task.key.tgid) {
-                self.watch(task);
+                self.begin(task);
             }
-        }
-    }
-
-    fn watch(&mut self, task: &TaskView) {
-        let known = self.remembered(task);
-        if known.watched == 0 {
-            if task.on_cpu {
-                known.state = task_state::RUNNING;
-            }
-            known.watched = 1;
         }
     }
 
@@ -32,12 +22,14 @@ impl Probes {
     pub(super) fn tell_open_waits(&mut self, tasks: &[TaskView]) {
         let now_ns = self.now_ns;
         for task in tasks {
-            let Some(known) = self.watched(task).filter(|known| task::is_queued(known)) else {
-                continue;
-            };
-            let wait = known.wait;
+            let waits = |known: &&mut Storage| known.state == task_state::QUEUED;
+            let Some(known) = self.watched(task).filter(waits) else { continue };
+            // Where the kernel has it: if that is not where it was counted, a move was not seen.
+            let wait = Wait { cpu: task.cpu, ..known.wait };
             self.name(task);
-            self.cpu().emit(kind::OPEN, 0, now_ns, |header| OpenWaitRecord { header, wait });
+            // One that runs was switched in and nobody saw it.
+            let told = if task.on_cpu { kind::UNSEEN_CLOSE } else { kind::OPEN };
+            self.cpu().emit(told, 0, now_ns, |header| OpenWaitRecord { header, wait });
         }
     }
 }
