@@ -111,7 +111,7 @@ pub fn known<'a>(task: Task) -> Option<&'a mut TaskState> {
 pub fn remembered<'a>(task: Task) -> Option<&'a mut TaskState> {
     if known(task).is_none() {
         let unseen = TaskKey { start_ns: UNSEEN_BIRTH, tid: task.tid, tgid: task.tgid };
-        insert(unseen, 0, 0)?;
+        insert(&unseen, 0, 0);
     }
     known(task)
 }
@@ -119,11 +119,12 @@ pub fn remembered<'a>(task: Task) -> Option<&'a mut TaskState> {
 /// Remembers a thread of the load from its birth.
 #[inline(always)]
 pub fn watch(tid: u32, tgid: u32, start_ns: u64) -> Option<()> {
-    insert(TaskKey { start_ns, tid, tgid }, 1, state::BLOCKED)
+    insert(&TaskKey { start_ns, tid, tgid }, 1, state::BLOCKED).then_some(())
 }
 
-#[inline(always)]
-fn insert(key: TaskKey, watched: u32, state: u32) -> Option<()> {
+/// Kept out of line: the value to insert is a quarter of the stack that a program has.
+#[inline(never)]
+fn insert(key: &TaskKey, watched: u32, state: u32) -> bool {
     let none = Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 };
     let new = TaskState {
         waking_ns: 0,
@@ -132,7 +133,7 @@ fn insert(key: TaskKey, watched: u32, state: u32) -> Option<()> {
         wait: Wait {
             open_ns: 0,
             queued_ns: 0,
-            victim: key,
+            victim: *key,
             waker: none,
             first_cpu: 0,
             cpu: 0,
@@ -146,11 +147,13 @@ fn insert(key: TaskKey, watched: u32, state: u32) -> Option<()> {
         priority: UNKNOWN_PRIORITY,
         group: 0,
     };
-    if TASKS.insert(key.tid, &new, 0).is_err() {
-        crate::cpu::Cpu::here()?.count_storage_failure();
-        return None;
+    let inserted = TASKS.insert(key.tid, &new, 0).is_ok();
+    if !inserted {
+        if let Some(cpu) = crate::cpu::Cpu::here() {
+            cpu.count_storage_failure();
+        }
     }
-    Some(())
+    inserted
 }
 
 /// Remembers a thread no more: it has gone, or its number has a new owner.
