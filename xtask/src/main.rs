@@ -1,4 +1,4 @@
-//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `ci`, `ebpf`, `tidy`,
+//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `score`, `ci`, `ebpf`, `tidy`,
 //! `bench`.
 //!
 //! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
@@ -12,6 +12,7 @@ mod demo;
 mod ebpf;
 mod fuzz;
 mod process;
+mod score;
 mod test;
 mod tidy;
 mod toolchain;
@@ -56,6 +57,14 @@ enum Verb {
         #[arg(long)]
         btf: bool,
     },
+    /// Say how often blame is right, beside actors that know and rules of thumb that guess.
+    Score {
+        /// Only what is quick.
+        #[arg(long)]
+        short: bool,
+        /// The cases; all, if none is named.
+        cases: Vec<String>,
+    },
     /// Everything that a change has to pass.
     Ci,
     /// Build the kernel programs into probes-ebpf/prebuilt.
@@ -86,6 +95,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Vm { kernels, btf: true } => vm::write_btf(&kernels),
         Verb::Vm { kernels, .. } => vm::run(&kernels),
+        Verb::Score { short, cases } => score::run(short, &cases),
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),
         Verb::Ebpf { install: true, .. } => ebpf::install(),
