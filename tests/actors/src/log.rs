@@ -96,6 +96,8 @@ impl Log {
         let (from_ns, spent_ns) = (now_ns(), spent_ns());
         call();
         let to_ns = now_ns().min(from_ns + self::spent_ns() - spent_ns);
+        // On its way in and out it may have been made to wait.
+        self.near(from_ns);
         self.ran.push(Ran { from_ns, to_ns, cpu: own_cpu() });
     }
 

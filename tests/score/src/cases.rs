@@ -1,7 +1,7 @@
 //! What is injected, and how truth is had.
 //!
-//! The words of actors and loads are those of `cronx-actor`; `{seconds}`, `{group}` and `{program}`
-//! are filled in. The load is what is recorded, and the threads named `victims` in it are judged.
+//! The words of actors and loads are those of `cronx-actor`; `{seconds}`, `{program}`, `{group}` (the cgroup
+//! with a quota) and `{beside}` (one without) are filled in. The load is what is recorded, and the threads named `victims` in it are judged.
 
 use cronx_recording::Class;
 
@@ -19,8 +19,8 @@ pub struct Case {
     /// The name of the threads that are judged.
     pub victims: &'static str,
     pub truth: Truth,
-    /// What `{group}` is.
-    pub group: Option<Quota>,
+    /// What `{group}` may run in every 100 ms, microseconds.
+    pub quota_us: Option<u32>,
     /// Further words to `cronx record`.
     pub record: &'static str,
     /// The only CPU of the profiler itself, and of the load.
@@ -29,14 +29,6 @@ pub struct Case {
     pub setting: Option<(&'static str, &'static str)>,
     /// Whether records are to be lost.
     pub lossy: bool,
-}
-
-/// A cgroup that may run so long in every 100 ms.
-#[derive(Debug, Clone, Copy)]
-pub struct Quota {
-    pub us: u32,
-    /// Whether it comes before whoever else wants the CPU: then it waits for its quota alone.
-    pub is_heavy: bool,
 }
 
 /// How truth is had.
@@ -74,7 +66,7 @@ const PLAIN: Case = Case {
     load: VICTIM,
     victims: "victim",
     truth: Truth::Logs(None),
-    group: None,
+    quota_us: None,
     record: "",
     seat: None,
     setting: None,
@@ -125,18 +117,18 @@ pub const ALL: &[Case] = &[
         load: "--cgroup {group} timers --cpu 1 --period-us 10 --work-us 30000 --name victim \
                --seconds {seconds}",
         truth: Truth::Quota,
-        group: Some(Quota { us: 20_000, is_heavy: true }),
+        quota_us: Some(20_000),
         ..PLAIN
     },
     Case {
         name: "quota-and-hog",
         injects: "the same beside a hog outside the cgroup",
         short: true,
-        actors: &["hog --cpu 1 --seconds 600 --name hog"],
+        actors: &["--cgroup {beside} hog --cpu 1 --seconds 600 --name hog"],
         load: "--cgroup {group} timers --cpu 1 --period-us 10 --work-us 30000 --name victim \
                --seconds {seconds}",
         truth: Truth::QuotaAndHog,
-        group: Some(Quota { us: 20_000, is_heavy: false }),
+        quota_us: Some(20_000),
         ..PLAIN
     },
     Case {
@@ -269,7 +261,7 @@ mod tests {
     #[test]
     fn a_group_is_there_where_the_load_wants_one() {
         for case in ALL {
-            assert_eq!(case.load.contains("{group}"), case.group.is_some(), "{}", case.name);
+            assert_eq!(case.load.contains("{group}"), case.quota_us.is_some(), "{}", case.name);
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct Take {
 
 /// Why a case cannot run here, if it cannot.
 pub fn obstacle(case: &Case) -> Option<String> {
-    let no_group = case.group.and_then(|_| group::obstacle());
+    let no_group = case.quota_us.and_then(|_| group::obstacle());
     no_group.or_else(|| setting::obstacle(case.setting?.0))
 }
 
@@ -55,7 +55,7 @@ pub fn record(case: &Case, programs: &Programs) -> Result<Take> {
     let place = programs.keep.as_ref().map_or(folder.path().to_owned(), |all| all.join(case.name));
     std::fs::create_dir_all(&place)?;
     let _setting = case.setting.map(|(path, value)| Setting::change(path, value)).transpose()?;
-    let group = case.group.map(Group::make).transpose()?;
+    let group = case.quota_us.map(Group::make).transpose()?;
     let scene = Scene { case, programs, place: &place, group: group.as_ref() };
     let actors = Actors::start(&scene)?;
     scene.run_load()?;
@@ -88,11 +88,14 @@ impl Scene<'_> {
 
     /// The words of an actor or load, with a log of its own.
     fn words(&self, words: &str, log: &Path) -> Vec<String> {
-        let group = self.group.map_or(String::new(), |group| group.path().display().to_string());
+        let group = |folder: fn(&Group) -> PathBuf| {
+            self.group.map(folder).unwrap_or_default().display().to_string()
+        };
         let filled = words
             .replace("{seconds}", &self.programs.seconds.to_string())
             .replace("{program}", &self.actor().display().to_string())
-            .replace("{group}", &group);
+            .replace("{group}", &group(Group::limited))
+            .replace("{beside}", &group(Group::beside));
         let log = ["--log".to_owned(), log.display().to_string()];
         // A storm has nothing to tell.
         let log = if filled.contains("storm") { &[][..] } else { &log };

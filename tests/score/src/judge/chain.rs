@@ -22,6 +22,15 @@ pub(super) fn judge(evidence: &Evidence, row: &mut Row) -> Result<()> {
     let Figures { top1, share_error } = score::figures(&real, &blamed);
     (row.waits, row.top1, row.share_error) = (links.len(), top1, share_error);
     row.accuse(score::false_certainty_ns(&real, &blamed));
+    row.notes.extend(score::worst_false(&real, &blamed).map(|(number, actor)| {
+        let (link, wait) = &links[number];
+        format!(
+            "the worst of it: {} owed {} ns, {}",
+            link.culprit.tid,
+            link.owed_ns,
+            cast.show(wait, actor)
+        )
+    }));
     let woken = report.worst.iter().filter(|miss| miss.waker.raw().contains("server")).count();
     let chained = report.worst.iter().filter(|miss| server(miss).is_some()).count();
     let share = percent(chained as u64, woken as u64);

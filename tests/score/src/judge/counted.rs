@@ -7,11 +7,14 @@ use cronx_recording::Class;
 use super::{Evidence, Row, class_ns, demand_rest, percent, total_ns};
 use crate::oracles;
 
-/// Kernel workers: the victim always wants their CPU, and so waits whenever one runs.
+/// Kernel workers: the victim always wants their CPU, and so waits whenever one runs. The kernel counts
+/// as theirs what interrupts them, and what the host takes.
 pub(super) fn workers(evidence: &Evidence, row: &mut Row) -> Result<()> {
     let counted = evidence.take.load.counted.iter().find(|(what, _)| what == "kworker");
     let (_, counted_ns) = counted.context("the load counted no worker")?;
-    compare(evidence, row, class_ns(&evidence.waits, Class::Kernel), *counted_ns);
+    let theirs = [Class::Kernel, Class::Softirq, Class::Irq, Class::Steal];
+    let ours_ns = theirs.map(|class| class_ns(&evidence.waits, class)).iter().sum();
+    compare(evidence, row, ours_ns, *counted_ns);
     Ok(())
 }
 

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::cases::Quota;
-
 /// Of every quota.
 const PERIOD_US: u32 = 100_000;
 
@@ -18,7 +16,8 @@ enum Root {
     Second(PathBuf),
 }
 
-/// It goes with the value.
+/// A cgroup that comes before everybody else, and in it one with a quota and one without, so that
+/// the two have the CPU to themselves. It goes with the value.
 pub(super) struct Group {
     path: PathBuf,
 }
@@ -39,47 +38,57 @@ fn root() -> Option<Root> {
 }
 
 impl Group {
-    pub(super) fn make(quota: Quota) -> Result<Self> {
+    pub(super) fn make(quota_us: u32) -> Result<Self> {
         let root = root().context("no cpu controller")?;
         let (Root::First(parent) | Root::Second(parent)) = &root;
-        let path = parent.join(format!("cronx-score-{}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let group = Self { path };
-        group.limit(&root, quota.us)?;
-        if quota.is_heavy {
-            let (file, most) = match root {
-                Root::First(_) => ("cpu.shares", "262144"),
-                Root::Second(_) => ("cpu.weight", "10000"),
-            };
-            group.write(file, most)?;
+        let group = Self { path: parent.join(format!("cronx-score-{}", std::process::id())) };
+        make(&group.path)?;
+        match root {
+            Root::First(_) => write(&group.path, "cpu.shares", "262144")?,
+            Root::Second(_) => {
+                write(&group.path, "cpu.weight", "10000")?;
+                write(&group.path, "cgroup.subtree_control", "+cpu")?;
+            }
         }
+        make(&group.limited())?;
+        make(&group.beside())?;
+        limit(&root, &group.limited(), quota_us)?;
         Ok(group)
     }
 
-    fn limit(&self, root: &Root, quota_us: u32) -> Result<()> {
-        match root {
-            Root::First(_) => {
-                self.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
-                self.write("cpu.cfs_quota_us", &quota_us.to_string())
-            }
-            Root::Second(_) => self.write("cpu.max", &format!("{quota_us} {PERIOD_US}")),
-        }
+    /// The one with a quota.
+    pub(super) fn limited(&self) -> PathBuf {
+        self.path.join("limited")
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The one without.
+    pub(super) fn beside(&self) -> PathBuf {
+        self.path.join("beside")
     }
 
     /// The kernel's own count of it since it was made, over all CPUs.
     pub(super) fn throttled_ns(&self) -> Result<u64> {
-        parse(&fs::read_to_string(self.path.join("cpu.stat"))?)
-            .context("cpu.stat has no throttled time")
+        let stat = fs::read_to_string(self.limited().join("cpu.stat"))?;
+        parse(&stat).context("cpu.stat has no throttled time")
     }
+}
 
-    fn write(&self, file: &str, value: &str) -> Result<()> {
-        fs::write(self.path.join(file), value)
-            .with_context(|| format!("cannot write {value} to {file}"))
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn limit(root: &Root, group: &Path, quota_us: u32) -> Result<()> {
+    match root {
+        Root::First(_) => {
+            write(group, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
+            write(group, "cpu.cfs_quota_us", &quota_us.to_string())
+        }
+        Root::Second(_) => write(group, "cpu.max", &format!("{quota_us} {PERIOD_US}")),
     }
+}
+
+fn write(group: &Path, file: &str, value: &str) -> Result<()> {
+    fs::write(group.join(file), value).with_context(|| format!("cannot write {value} to {file}"))
 }
 
 /// Nanoseconds in version 1, microseconds in version 2.
@@ -92,15 +101,21 @@ fn parse(stat: &str) -> Option<u64> {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Who was in it may take a moment to be gone.
-        for _ in 0..200 {
-            if fs::remove_dir(&self.path).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
+        for folder in [self.limited(), self.beside(), self.path.clone()] {
+            remove(&folder);
         }
-        eprintln!("score: {} is still in use, and is left behind", self.path.display());
     }
+}
+
+/// Who was in it may take a moment to be gone.
+fn remove(folder: &Path) {
+    for _ in 0..200 {
+        if !folder.exists() || fs::remove_dir(folder).is_ok() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    eprintln!("score: {} is still in use, and is left behind", folder.display());
 }
 
 #[cfg(test)]
