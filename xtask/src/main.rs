@@ -1,4 +1,4 @@
-//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `ci`, `ebpf`, `tidy`,
+//! The developer's verbs: `cargo xtask demo`, `test`, `vm`, `fuzz`, `score`, `ci`, `ebpf`, `tidy`,
 //! `bench`.
 //!
 //! Each verb is a file. A verb says every command that it runs, so that a person can run it too,
@@ -12,6 +12,7 @@ mod demo;
 mod ebpf;
 mod fuzz;
 mod process;
+mod score;
 mod test;
 mod tidy;
 mod toolchain;
@@ -52,9 +53,20 @@ enum Verb {
     Vm {
         /// The kernels: 5.10, 6.1, 6.12, 6.18, newest; all, if none is named.
         kernels: Vec<String>,
+        /// Only the oldest and the newest, and the tests that differ most between kernels.
+        #[arg(long, conflicts_with = "kernels")]
+        short: bool,
         /// Boot nothing; write what the offsets' test needs of the kernels' types.
         #[arg(long)]
         btf: bool,
+    },
+    /// Say how often blame is right, beside actors that know and rules of thumb that guess.
+    Score {
+        /// Only what is quick.
+        #[arg(long)]
+        short: bool,
+        /// The cases; all, if none is named.
+        cases: Vec<String>,
     },
     /// Everything that a change has to pass.
     Ci,
@@ -84,8 +96,10 @@ fn main() -> ExitCode {
         Verb::Demo => demo::run(),
         Verb::Test { demand } => test::run(demand),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Verb::Vm { kernels, btf: true } => vm::write_btf(&kernels),
+        Verb::Vm { kernels, btf: true, .. } => vm::write_btf(&kernels),
+        Verb::Vm { short: true, .. } => vm::short(),
         Verb::Vm { kernels, .. } => vm::run(&kernels),
+        Verb::Score { short, cases } => score::run(short, &cases),
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),
         Verb::Ebpf { install: true, .. } => ebpf::install(),

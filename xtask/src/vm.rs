@@ -34,8 +34,8 @@ const NEEDS_OF_BTF: [Need; 2] =
 /// Where the table test of the offsets has its kernels.
 const BTF_FOLDER: &str = "collector/src/btf/kernels";
 
-/// The oldest and the newest, and of the live tests what differs most between kernels: for every change.
-pub(crate) fn ci() -> Result<()> {
+/// The oldest and the newest, and of the live tests what differs most between kernels.
+pub(crate) fn short() -> Result<()> {
     let tests = ["loads", "loss", "targets", "the_neighbour", "degraded", "refusals"];
     boot_each(&chosen(&["5.10".to_owned(), "newest".to_owned()])?, &tests)
 }

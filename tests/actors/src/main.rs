@@ -1,12 +1,24 @@
 //! Programs with a known behaviour, for the tests and the demo to record.
 //!
 //! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was
-//! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number.
+//! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number. The others
+//! exist for `cargo xtask score`: they make somebody wait, and `log` what they did.
 
+mod ask;
+mod burst;
+mod doze;
+mod flip;
+mod flood;
 mod hog;
 mod inherit;
 #[cfg(target_arch = "x86_64")]
 mod jit;
+mod keys;
+mod locks;
+mod log;
+mod place;
+mod rotate;
+mod shake;
 mod storm;
 mod timers;
 mod twins;
@@ -16,6 +28,8 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "cronx-actor")]
 struct Cli {
+    #[command(flatten)]
+    place: place::Place,
     #[command(subcommand)]
     role: Role,
 }
@@ -35,13 +49,33 @@ enum Role {
     /// Burns a CPU in code that it made at run time, and names it in a perf map.
     #[cfg(target_arch = "x86_64")]
     Jit(jit::Jit),
+    /// Threads that hand one CPU on among them.
+    Rotate(rotate::Rotate),
+    /// Bursts with sleep between them.
+    Burst(burst::Burst),
+    /// A thread that is moved between CPUs while it waits.
+    Flip(flip::Flip),
+    /// A thread that waits for another's answer.
+    Ask(ask::Ask),
+    /// System calls that hold their CPU.
+    Locks(locks::Locks),
+    /// Interrupts from another CPU.
+    Shake(shake::Shake),
+    /// Datagrams over loopback.
+    Flood(flood::Flood),
+    /// Wake-ups of a thread that still runs.
+    Doze(doze::Doze),
+    /// Work for a kernel worker.
+    Keys(keys::Keys),
 }
 
 fn main() {
     // An actor ends with whoever started it, however that came to its end.
     // SAFETY: takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    match Cli::parse().role {
+    let Cli { place, role } = Cli::parse();
+    place.take();
+    match role {
         Role::Hog(hog) => hog.run(),
         Role::Timers(timers) => timers.run(),
         Role::Storm(storm) => storm.run(),
@@ -49,16 +83,30 @@ fn main() {
         Role::Inherit(inherit) => inherit.run(),
         #[cfg(target_arch = "x86_64")]
         Role::Jit(jit) => jit.run(),
+        Role::Rotate(rotate) => rotate.run(),
+        Role::Burst(burst) => burst.run(),
+        Role::Flip(flip) => flip.run(),
+        Role::Ask(ask) => ask.run(),
+        Role::Locks(locks) => locks.run(),
+        Role::Shake(shake) => shake.run(),
+        Role::Flood(flood) => flood.run(),
+        Role::Doze(doze) => doze.run(),
+        Role::Keys(keys) => keys.run(),
     }
 }
 
 /// Runs the calling thread on one CPU alone.
 fn pin(cpu: usize) {
+    pin_thread(0, cpu);
+}
+
+/// Runs a thread of ours on one CPU alone; 0 is the calling one.
+fn pin_thread(tid: i32, cpu: usize) {
     // SAFETY: a set of CPUs is plain data, and the call only reads it.
     let done = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+        libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), &raw const set)
     };
     assert_eq!(done, 0, "CPU {cpu} is not ours to run on");
 }

@@ -1,6 +1,9 @@
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::log::Log;
 
 /// Threads that wake by a timer, work a little, and sleep again.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,9 @@ pub struct Timers {
     /// Their name.
     #[arg(long, default_value = "timer")]
     name: String,
+    /// Where to write who they were, and how long they waited.
+    #[arg(long)]
+    log: Option<PathBuf>,
 }
 
 impl Timers {
@@ -47,12 +53,16 @@ impl Timers {
             crate::pin(cpu);
         }
         crate::name(&self.name);
+        let log = self.log.as_deref().map(Log::open);
         while Instant::now() < until {
             thread::sleep(Duration::from_micros(self.period_us));
             let done = Instant::now() + Duration::from_micros(self.work_us);
             while Instant::now() < done {
                 black_box(());
             }
+        }
+        if let Some(log) = log {
+            log.close();
         }
         thread::sleep(Duration::from_secs_f64(self.linger));
     }

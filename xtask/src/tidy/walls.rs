@@ -14,6 +14,8 @@ const OURS: [(&str, &[&str]); 7] = [
     ("blame/sim", &["cronx-abi", "cronx-recording"]),
     ("flamegraph", &["cronx-recording"]),
     ("collector", &["cronx-abi", "cronx-recording"]),
+    // It reads what the command left, as anybody could, and runs nothing of the kernel side's.
+    ("tests/score", &["cronx-abi", "cronx-recording", "cronx-blame"]),
 ];
 
 /// Crates of others that stand in these rooms alone.
@@ -26,7 +28,7 @@ const THEIRS: [(&str, &[&str]); 7] = [
     ("aya-ebpf", &["probes-ebpf"]),
     ("aya-log-ebpf", &["probes-ebpf"]),
     // The root package is the room without a name.
-    ("anyhow", &["", "daemon", "xtask"]),
+    ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];
 
 /// Rooms of functions over plain data, and crates that are nothing but effects.

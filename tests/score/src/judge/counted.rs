@@ -1,0 +1,57 @@
+//! Where nobody logs: the sum of a class against what the kernel counted of it.
+
+use anyhow::{Context, Result};
+use cronx_blame::{TiledWait, Who};
+use cronx_recording::Class;
+
+use super::{Evidence, Row, class_ns, demand_rest, percent, total_ns};
+use crate::oracles;
+
+/// Kernel workers: the victim always wants their CPU, and so waits whenever one runs. The kernel counts
+/// as theirs what interrupts them, and what the host takes.
+pub(super) fn workers(evidence: &Evidence, row: &mut Row) -> Result<()> {
+    let counted = evidence.take.load.counted.iter().find(|(what, _)| what == "kworker");
+    let (_, counted_ns) = counted.context("the load counted no worker")?;
+    let theirs = [Class::Kernel, Class::Softirq, Class::Irq, Class::Steal];
+    let ours_ns = theirs.map(|class| class_ns(&evidence.waits, class)).iter().sum();
+    compare(evidence, row, ours_ns, *counted_ns);
+    Ok(())
+}
+
+/// The profiler's own time: it has no other CPU than the victim's.
+pub(super) fn profiler(evidence: &Evidence, row: &mut Row) -> Result<()> {
+    let trailer = evidence.take.capture.trailer.as_ref().context("the capture is torn")?;
+    compare(evidence, row, class_ns(&evidence.waits, Class::Profiler), trailer.profiler_cpu_ns);
+    Ok(())
+}
+
+fn compare(evidence: &Evidence, row: &mut Row, ours_ns: u64, counted_ns: u64) {
+    let total_ns = total_ns(&evidence.waits);
+    row.share_error = Some(percent(ours_ns.abs_diff(counted_ns), total_ns));
+    row.notes.push(format!(
+        "blamed {:.3} ms, counted {:.3} ms, of {:.3} ms waited",
+        ours_ns as f64 / 1e6,
+        counted_ns as f64 / 1e6,
+        total_ns as f64 / 1e6
+    ));
+    row.demand(ours_ns > 0, || "nothing was blamed on it".to_owned());
+}
+
+/// Nobody wants the CPU. Whoever is on another one is not to be blamed, and no wait is longer than
+/// the kernel has it.
+pub(super) fn idle(evidence: &Evidence, row: &mut Row, class: Class) {
+    demand_rest(evidence, row, class);
+    let own = evidence.take.load.threads.iter().map(|thread| thread.tid);
+    let own: Vec<_> = own.collect();
+    row.false_certainty = evidence.waits.iter().map(|wait| blamed_on(wait, &own)).sum();
+    let longest_ns = evidence.waits.iter().map(|wait| wait.close_ns - wait.open_ns).max();
+    row.notes.push(format!("the longest {:.3} ms", longest_ns.unwrap_or(0) as f64 / 1e6));
+    let account = oracles::run_delay(&evidence.victims, &evidence.slices);
+    row.demand(account.is_honest(), || "the kernel has it shorter".to_owned());
+}
+
+fn blamed_on(wait: &TiledWait, tids: &[u32]) -> u64 {
+    let is_theirs = |who: Who| matches!(who, Who::Task(task) if tids.contains(&task.tid));
+    let theirs = wait.tiles.iter().filter(|tile| is_theirs(tile.who));
+    theirs.map(|tile| tile.to_ns - tile.from_ns).sum()
+}
