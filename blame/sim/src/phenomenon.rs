@@ -62,6 +62,7 @@ phenomena! {
     Unopened,
     WakeFromInterrupt,
     WakeFromTask,
+    WakeupUnseen,
     WakingBeforeSwitchOut,
     WakingUnseen,
     Yield,

@@ -209,7 +209,7 @@ impl Machine {
             | Thing::Rename
             | Thing::SetPriority
             | Thing::SetGroup => user,
-            Thing::EmptyInbox => !hard && !state.inbox.is_empty() && self.may_enqueue(cpu),
+            Thing::EmptyInbox => !hard && !state.inbox.is_empty(),
         }
     }
 

@@ -102,6 +102,7 @@ fn idle_task(cpu: usize) -> Task {
         claimed: false,
         watched: false,
         hides: false,
+        noticed: false,
         waking: None,
         off_ns: 0,
         wait: None,

@@ -55,6 +55,7 @@ impl Machine {
             claimed: true,
             watched: false,
             hides: false,
+            noticed: false,
             waking: None,
             off_ns: 0,
             wait: None,

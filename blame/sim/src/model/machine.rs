@@ -50,6 +50,8 @@ pub(crate) struct Task {
     pub(crate) watched: bool,
     /// While it is current, its CPU's tracepoints are not hit.
     pub(crate) hides: bool,
+    /// While it runs: whether the probes saw it come to the queue, or to the CPU.
+    pub(crate) noticed: bool,
     /// The first waking since the last switch-out, and whether the probes could see it.
     pub(crate) waking: Option<(u64, bool)>,
     pub(crate) off_ns: u64,

@@ -100,6 +100,9 @@ impl Machine {
         if self.is_idle_task(prev) {
             return;
         }
+        if seen && !self.tasks[prev].noticed {
+            self.drop_waking(prev);
+        }
         self.tell_unclosed(prev, seen);
         let task = &mut self.tasks[prev];
         task.off_ns = now_ns;
@@ -119,6 +122,18 @@ impl Machine {
             Leaving::Exits => self.meet(P::Exit),
             Leaving::Blocks | Leaving::Throttled => {}
         }
+    }
+
+    /// The probes drop a waking that may be that of a wake-up of which they saw no more.
+    fn drop_waking(&mut self, id: TaskId) {
+        if let Some((_, seen)) = &mut self.tasks[id].waking {
+            *seen = false;
+        }
+    }
+
+    /// Whether the probes could see it come to the queue.
+    pub(crate) fn is_opening_seen(&self, id: TaskId) -> bool {
+        self.tasks[id].wait.is_some_and(|wait| self.journal.waits[wait].queued_seen)
     }
 
     /// A watched thread leaves whose coming was not seen: what its wait came to is not known.
@@ -143,10 +158,11 @@ impl Machine {
         }
         self.cpus[cpu].queue.retain(|&id| id != next);
         self.tasks[next].state = State::Running;
-        if let Some((_, waking_seen)) = &mut self.tasks[next].waking {
-            // A waker is still at it, who found it queued: the probes drop his waking here.
-            *waking_seen &= !seen;
+        if seen {
+            // A waker may still be at it, who found it queued.
+            self.drop_waking(next);
         }
+        self.tasks[next].noticed = seen || self.is_opening_seen(next);
         self.close(next, seen);
         self.meet_kind(next);
     }
@@ -204,8 +220,7 @@ impl Machine {
 
     fn close(&mut self, id: TaskId, seen: bool) {
         let (now_ns, group) = (self.now_ns, self.tasks[id].group);
-        let opened = self.tasks[id].wait.is_some_and(|wait| self.journal.waits[wait].queued_seen);
-        if self.tasks[id].watched && seen && !opened {
+        if self.tasks[id].watched && seen && !self.is_opening_seen(id) {
             self.journal.unopened_ns.push(now_ns);
             self.meet(P::Unopened);
         }

@@ -48,8 +48,8 @@ impl Machine {
     /// On a queue, and nobody saw it come there.
     fn is_queued_unseen(&self, id: TaskId) -> bool {
         let task = &self.tasks[id];
-        let opened = task.wait.is_some_and(|wait| self.journal.waits[wait].queued_seen);
-        self.attached && task.watched && task.state == State::Queued && !opened
+        let queued = task.watched && task.state == State::Queued;
+        self.attached && queued && !self.is_opening_seen(id)
     }
 
     pub(crate) fn is_leaving(&self, id: TaskId) -> bool {
@@ -105,6 +105,9 @@ impl Machine {
             if seen && !waking_seen {
                 self.meet(P::WakingUnseen);
             }
+            if waking_seen && !seen {
+                self.meet(P::WakeupUnseen);
+            }
         }
     }
 
@@ -117,12 +120,6 @@ impl Machine {
         self.cpus[target].queue.push(child);
         let seen = self.call(cpu, What::WakeupNew(self.view(child)));
         self.open(child, (self.now_ns, self.now_ns), seen);
-    }
-
-    /// A wake-up whose waking was seen and whose queueing is not leaves that waking behind, and the
-    /// probes may take it for a later wake-up's. That is beyond them.
-    pub(crate) fn may_enqueue(&self, cpu: usize) -> bool {
-        !self.attached || self.sees(cpu)
     }
 
     /// What was sent to `cpu` is put on its queue.

@@ -78,8 +78,9 @@ fn attach(machine: &mut Machine) {
     let tasks = living.iter().map(|&id| machine.view(id)).collect();
     for &id in &living {
         machine.tasks[id].watched = targets.contains(&machine.tasks[id].key.tgid);
-        // Nothing of what came before was seen.
+        // Nothing of what came before was seen, but who runs is.
         machine.tasks[id].wait = None;
+        machine.tasks[id].noticed = true;
     }
     machine.call_unhidden(0, What::WatchTasks { tasks, targets });
 }

@@ -34,6 +34,9 @@ impl Probes {
             // It was switched in and nobody saw it.
             self.name(prev);
             self.close_unseen(prev);
+        } else if known.state != task_state::RUNNING {
+            // So was this one, and it came to the queue unseen: its waking may still be there.
+            known.waking_ns = 0;
         }
         let known = self.remembered(prev);
         known.off_ns = now_ns;
