@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 7] = [
+const OURS: [(&str, &[&str]); 8] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
