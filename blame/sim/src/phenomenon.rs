@@ -33,6 +33,7 @@ phenomena! {
     Fork,
     ForkToldByNoFork,
     HardInSoftInTask,
+    HiddenAtStart,
     HardInSoftOfEntryUnseen,
     IdleExitByInterrupt,
     IdleExitByPolling,

@@ -69,10 +69,8 @@ fn live(machine: &mut Machine, habits: &Habits, steps: u64) {
 fn attach(machine: &mut Machine) {
     machine.attached = true;
     let targets = if machine.random.one_in(2) { vec![LOAD] } else { vec![LOAD, LOAD + 20] };
-    // Who runs when the probes come they do not know; what he hides is beyond them.
-    for cpu in 0..machine.cpus.len() {
-        let running = machine.cpus[cpu].running;
-        machine.tasks[running].hides = false;
+    if (0..machine.cpus.len()).any(|cpu| machine.running(cpu).hides) {
+        machine.counts.count(P::HiddenAtStart);
     }
     let living: Vec<_> = machine.living().collect();
     let tasks = living.iter().map(|&id| machine.view(id)).collect();
