@@ -23,9 +23,8 @@ pub(crate) fn run(short: bool, cases: &[String]) -> Result<()> {
         bail!("causes are injected as root: run this as root, on a machine that is yours");
     }
     apt::provide(&NEEDS)?;
-    // In one call, so that each dependency is built once.
-    let packages = ["--package=cronx", "--package=cronx-actors", "--package=cronx-score"];
-    process::run(workspace::cargo().args(["build", "--bins"]).args(packages))?;
+    // The whole workspace, as `test` does it, so that each dependency is built once.
+    process::run(workspace::cargo().args(["build", "--workspace", "--bins"]))?;
     let target = workspace::target()?;
     let built = target.join("debug");
     let mut score = Command::new(built.join("cronx-score"));

@@ -14,7 +14,7 @@ pub struct Burst {
     cpu: usize,
     /// The length of a burst.
     #[arg(long, default_value_t = 3_000)]
-    burst_us: u64,
+    busy_us: u64,
     /// The sleep after it.
     #[arg(long, default_value_t = 7_000)]
     sleep_us: u64,
@@ -32,7 +32,7 @@ impl Burst {
         crate::name(&self.name);
         let mut log = Log::open(&self.log);
         while !log::is_asked_to_stop() {
-            log.spin_until(log::now_ns() + self.burst_us * 1_000);
+            log.spin_until(log::now_ns() + self.busy_us * 1_000);
             log.pass();
             thread::sleep(Duration::from_micros(self.sleep_us));
         }

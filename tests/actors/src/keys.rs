@@ -17,7 +17,7 @@ pub struct Keys {
     cpu: usize,
     /// How many keys there are to look at.
     #[arg(long, default_value_t = 100_000)]
-    keys: u32,
+    alive: u32,
     /// Time between two deaths.
     #[arg(long, default_value_t = 20_000)]
     every_us: u64,
@@ -37,7 +37,7 @@ static OVER: AtomicBool = AtomicBool::new(false);
 impl Keys {
     pub fn run(&self) {
         crate::pin(self.cpu);
-        (0..self.keys).for_each(|number| _ = add(&format!("cronx-{number}")));
+        (0..self.alive).for_each(|number| _ = add(&format!("cronx-{number}")));
         let before = workers(self.cpu);
         thread::scope(|scope| {
             scope.spawn(|| self.let_die());

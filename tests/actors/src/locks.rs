@@ -18,7 +18,7 @@ pub struct Locks {
     cpu: usize,
     /// How many locks there are to walk.
     #[arg(long, default_value_t = 20_000)]
-    locks: i64,
+    held: i64,
     /// Sleep between two calls.
     #[arg(long, default_value_t = 5_000)]
     sleep_us: u64,
@@ -35,10 +35,10 @@ impl Locks {
         // One lock over all, cut into many from the last to the first: the list is in their order, so
         // that each cut finds its place at the head.
         set(file.as_raw_fd(), libc::F_WRLCK, 0, 0);
-        (0..self.locks).rev().for_each(|cut| set(file.as_raw_fd(), libc::F_UNLCK, 2 * cut + 1, 1));
+        (0..self.held).rev().for_each(|cut| set(file.as_raw_fd(), libc::F_UNLCK, 2 * cut + 1, 1));
         let mut log = Log::open(&self.log);
         while !log::is_asked_to_stop() {
-            log.call(|| set(file.as_raw_fd(), libc::F_WRLCK, 2 * self.locks, 1));
+            log.call(|| set(file.as_raw_fd(), libc::F_WRLCK, 2 * self.held, 1));
             log.pass();
             thread::sleep(Duration::from_micros(self.sleep_us));
             log.pass();

@@ -132,6 +132,16 @@ pub const ALL: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "quota-and-fifo",
+        injects: "the same beside 250 ms of a real-time thread in every 600: quota is back long before",
+        actors: &["--fifo 10 burst --cpu 1 --busy-us 250000 --sleep-us 350000"],
+        load: "--cgroup {group} timers --cpu 1 --period-us 10 --work-us 30000 --name victim \
+               --seconds {seconds}",
+        truth: Truth::QuotaAndHog,
+        quota_us: Some(20_000),
+        ..PLAIN
+    },
+    Case {
         name: "softirq-flood",
         injects: "loopback datagrams whose softirqs are steered to the victim's CPU",
         actors: &["flood --cpu 0", "hog --cpu 1 --seconds 600 --name hog --gap-ns 1500"],

@@ -79,7 +79,7 @@ fn aya_stands_in_the_collector_and_anyhow_at_the_rim() {
     assert!(check("Cargo.toml", "[dependencies]\nanyhow = \"1\"").is_empty());
     assert_eq!(
         check("recording/Cargo.toml", "[dependencies]\nanyhow = \"1\""),
-        ["recording/Cargo.toml: anyhow stands in the command, daemon, xtask alone"]
+        ["recording/Cargo.toml: anyhow stands in the command, daemon, xtask, tests/score alone"]
     );
     assert_eq!(check("Cargo.toml", "[dependencies]\naya = \"1\"").len(), 1);
     assert_eq!(check("Cargo.toml", "[workspace.dependencies]\naya = \"1\"").len(), 0);
