@@ -7,6 +7,9 @@ use cronx_recording::Class;
 use super::{Evidence, Row, class_ns, demand_rest, percent, total_ns};
 use crate::oracles;
 
+/// The threads of a load begin on any CPU, and only then go to their own.
+const SETTLING_NS: u64 = 50_000_000;
+
 /// Kernel workers: the victim always wants their CPU, and so waits whenever one runs. The kernel counts
 /// as theirs what interrupts them, and what the host takes.
 pub(super) fn workers(evidence: &Evidence, row: &mut Row) {
@@ -57,7 +60,9 @@ pub(super) fn idle(evidence: &Evidence, row: &mut Row, class: Class) {
     demand_rest(evidence, row, class);
     let own = evidence.take.load.threads.iter().map(|thread| thread.tid);
     let own: Vec<_> = own.collect();
-    row.false_certainty = evidence.waits.iter().map(|wait| blamed_on(wait, &own)).sum();
+    let settled_ns = evidence.take.capture.header.started_ns + SETTLING_NS;
+    let settled = evidence.waits.iter().filter(|wait| wait.open_ns > settled_ns);
+    row.false_certainty = settled.map(|wait| blamed_on(wait, &own)).sum();
     let longest_ns = evidence.waits.iter().map(|wait| wait.close_ns - wait.open_ns).max();
     row.notes.push(format!("the longest {:.3} ms", longest_ns.unwrap_or(0) as f64 / 1e6));
     let account = oracles::run_delay(&evidence.victims, &evidence.slices);
