@@ -47,8 +47,9 @@ impl Keys {
                 while !OVER.load(Ordering::Relaxed) {
                     log.spin_until(log::now_ns() + 1_000_000);
                 }
-                let run = |(pid, ns): (&u32, &u64)| ns - before.get(pid).unwrap_or(&0);
-                log.counted("kworker", workers(self.cpu).iter().map(run).sum());
+                for (worker, ns) in workers(self.cpu) {
+                    log.counted(worker, ns - before.get(&worker).unwrap_or(&0));
+                }
                 log.close();
             });
         });

@@ -10,7 +10,7 @@
 //! ran 100 200 1            it progressed from 100 to 200 ns, CLOCK_MONOTONIC, on CPU 1
 //! near 90 100              it may have run at any time between, in code that keeps no log
 //! placed 150 160 0         the victim came to CPU 0 between 150 and 160
-//! counted kworker 900      what the kernel counted while the role lasted, by the role's own name for it
+//! counted 54 900           the thread 54 ran for 900 ns while the role lasted, as the kernel counts it
 //! ```
 
 use std::fmt::Write as _;
@@ -119,9 +119,9 @@ impl Log {
         self.ran.push(Ran { from_ns: now_ns, to_ns: now_ns, cpu: own_cpu() });
     }
 
-    /// What the kernel counted.
-    pub fn counted(&mut self, what: &str, count: u64) {
-        let _ = writeln!(self.notes, "counted {what} {count}");
+    /// How long another thread ran, as the kernel counts it.
+    pub fn counted(&mut self, tid: u32, ns: u64) {
+        let _ = writeln!(self.notes, "counted {tid} {ns}");
     }
 
     /// Writes all of it.

@@ -133,8 +133,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "quota-and-fifo",
-        injects: "the same beside 250 ms of a real-time thread in every 600: quota is back long before",
-        actors: &["--fifo 10 burst --cpu 1 --busy-us 250000 --sleep-us 350000"],
+        injects: "the same beside 250 ms of a real-time thread in every 620: quota is back long before",
+        actors: &["--fifo 10 burst --cpu 1 --busy-us 250000 --sleep-us 370000"],
         load: "--cgroup {group} timers --cpu 1 --period-us 10 --work-us 30000 --name victim \
                --seconds {seconds}",
         truth: Truth::QuotaAndHog,

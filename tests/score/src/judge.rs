@@ -29,6 +29,9 @@ const TOP1_BAR: f64 = 99.0;
 const SHARE_BAR: f64 = 3.0;
 const UNKNOWN_BAR: f64 = 2.0;
 
+/// How the note on the largest false certainty begins.
+pub const WORST: &str = "the worst of it";
+
 /// What a case gave.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Row {
@@ -113,7 +116,7 @@ pub fn judge(case: &Case, take: &Take) -> Result<Row> {
         Truth::Recorded => by_logs(&evidence, &mut row, truth::recorded),
         Truth::Quota => quota::alone(&evidence, &mut row)?,
         Truth::QuotaAndHog => quota::beside_a_hog(&evidence, &mut row)?,
-        Truth::Workers => counted::workers(&evidence, &mut row)?,
+        Truth::Workers => counted::workers(&evidence, &mut row),
         Truth::Profiler => counted::profiler(&evidence, &mut row)?,
         Truth::Idle(class) => counted::idle(&evidence, &mut row, class),
         Truth::Chain => chain::judge(&evidence, &mut row)?,
@@ -171,7 +174,7 @@ fn by_waits(evidence: &Evidence, row: &mut Row, real: &[Real]) {
     row.accuse(score::false_certainty_ns(real, &blamed));
     row.notes.extend(score::worst_false(real, &blamed).map(|(wait, actor)| {
         let wait = &evidence.waits[wait];
-        format!("the worst of it: {}", evidence.cast.show(wait, actor))
+        format!("{WORST}: {}", evidence.cast.show(wait, actor))
     }));
     row.rules = rules_of_thumb(evidence).map(|blamed| {
         let Figures { top1, share_error } = score::figures(real, &blamed);

@@ -8,8 +8,8 @@ pub struct Log {
     pub threads: Vec<Thread>,
     /// When the victim was put on which CPU, in order.
     pub placed: Vec<Placed>,
-    /// What the kernel counted, by name.
-    pub counted: Vec<(String, u64)>,
+    /// How long other threads ran, as the kernel counts it.
+    pub counted: Vec<(u32, u64)>,
 }
 
 /// One thread.
@@ -66,7 +66,7 @@ fn read_line(line: &str, log: &mut Log) -> Result<()> {
             let (from_ns, to_ns, cpu) = (from.parse()?, to.parse()?, cpu.parse()?);
             log.placed.push(Placed { from_ns, to_ns, cpu });
         }
-        ["counted", what, count] => log.counted.push((what.to_owned(), count.parse()?)),
+        ["counted", tid, ns] => log.counted.push((tid.parse()?, ns.parse()?)),
         _ => bail!("it says nothing that is known"),
     }
     Ok(())
@@ -80,7 +80,7 @@ mod tests {
     fn lines_belong_to_the_thread_before_them() {
         let mut log = Log::default();
         let text = "thread 7 hog\nwaited 9 300\nran 100 200 1\nnear 200 250\nthread 8 mover\nwaited 0 300\nplaced 150 160 0\n\
-                    counted kworker 900";
+                    counted 54 900";
         read(text, &mut log).unwrap();
         let ran = vec![Ran { from_ns: 100, to_ns: 200, cpu: 1 }];
         let near = vec![(200, 250)];
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(log.threads[0], hog);
         assert_eq!(log.threads[1].tid, 8);
         assert_eq!(log.placed, [Placed { from_ns: 150, to_ns: 160, cpu: 0 }]);
-        assert_eq!(log.counted, [("kworker".to_owned(), 900)]);
+        assert_eq!(log.counted, [(54, 900)]);
     }
 
     #[test]

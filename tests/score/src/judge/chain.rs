@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use cronx_blame::{Options, TiledWait};
 use cronx_recording::{Link, Miss};
 
-use super::{COUNTED_NS, Evidence, Row, percent};
+use super::{COUNTED_NS, Evidence, Row, WORST, percent};
 use crate::score::{self, Figures};
 use crate::truth::{self, Cast, Real, Shares};
 
@@ -25,7 +25,7 @@ pub(super) fn judge(evidence: &Evidence, row: &mut Row) -> Result<()> {
     row.notes.extend(score::worst_false(&real, &blamed).map(|(number, actor)| {
         let (link, wait) = &links[number];
         format!(
-            "the worst of it: {} owed {} ns, {}",
+            "{WORST}: {} owed {} ns, {}",
             link.culprit.tid,
             link.owed_ns,
             cast.show(wait, actor)

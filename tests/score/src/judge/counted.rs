@@ -1,21 +1,38 @@
 //! Where nobody logs: the sum of a class against what the kernel counted of it.
 
 use anyhow::{Context, Result};
-use cronx_blame::{TiledWait, Who};
+use cronx_blame::{TiledPiece, TiledWait, Who};
 use cronx_recording::Class;
 
 use super::{Evidence, Row, class_ns, demand_rest, percent, total_ns};
 use crate::oracles;
 
+/// The threads of a load begin on any CPU, and only then go to their own.
+const SETTLING_NS: u64 = 50_000_000;
+
 /// Kernel workers: the victim always wants their CPU, and so waits whenever one runs. The kernel counts
 /// as theirs what interrupts them, and what the host takes.
-pub(super) fn workers(evidence: &Evidence, row: &mut Row) -> Result<()> {
-    let counted = evidence.take.load.counted.iter().find(|(what, _)| what == "kworker");
-    let (_, counted_ns) = counted.context("the load counted no worker")?;
-    let theirs = [Class::Kernel, Class::Softirq, Class::Irq, Class::Steal];
-    let ours_ns = theirs.map(|class| class_ns(&evidence.waits, class)).iter().sum();
-    compare(evidence, row, ours_ns, *counted_ns);
-    Ok(())
+pub(super) fn workers(evidence: &Evidence, row: &mut Row) {
+    let counted = &evidence.take.load.counted;
+    let tids: Vec<_> = counted.iter().map(|(tid, _)| *tid).collect();
+    let tiles = evidence.waits.iter().flat_map(|wait| &wait.tiles);
+    let ours_ns = tiles.map(|tile| on_worker_ns(tile, &tids, evidence)).sum();
+    let counted_ns: u64 = counted.iter().map(|(_, ns)| ns).sum();
+    row.demand(counted_ns > 0, || "no worker ran".to_owned());
+    compare(evidence, row, ours_ns, counted_ns);
+}
+
+/// How much of a tile is a worker's by the kernel's account.
+fn on_worker_ns(tile: &TiledPiece, tids: &[u32], evidence: &Evidence) -> u64 {
+    if matches!(tile.who, Who::Task(task) if tids.contains(&task.tid)) {
+        return tile.to_ns - tile.from_ns;
+    }
+    let (Class::Irq | Class::Softirq | Class::Steal, Some(cpu)) = (tile.class, tile.cpu) else {
+        return 0;
+    };
+    let beneath = evidence.slices.within(cpu, tile.from_ns, tile.to_ns).iter();
+    let theirs = beneath.filter(|slice| tids.contains(&slice.task.tid));
+    theirs.map(|slice| slice.to_ns.min(tile.to_ns) - slice.from_ns.max(tile.from_ns)).sum()
 }
 
 /// The profiler's own time: it has no other CPU than the victim's.
@@ -43,7 +60,9 @@ pub(super) fn idle(evidence: &Evidence, row: &mut Row, class: Class) {
     demand_rest(evidence, row, class);
     let own = evidence.take.load.threads.iter().map(|thread| thread.tid);
     let own: Vec<_> = own.collect();
-    row.false_certainty = evidence.waits.iter().map(|wait| blamed_on(wait, &own)).sum();
+    let settled_ns = evidence.take.capture.header.started_ns + SETTLING_NS;
+    let settled = evidence.waits.iter().filter(|wait| wait.open_ns > settled_ns);
+    row.false_certainty = settled.map(|wait| blamed_on(wait, &own)).sum();
     let longest_ns = evidence.waits.iter().map(|wait| wait.close_ns - wait.open_ns).max();
     row.notes.push(format!("the longest {:.3} ms", longest_ns.unwrap_or(0) as f64 / 1e6));
     let account = oracles::run_delay(&evidence.victims, &evidence.slices);
