@@ -9,8 +9,8 @@
 //!
 //! - the end of an interrupt unseen, when the next one has the same vector and its beginning is unseen
 //! - moves of a queued thread that nobody saw, back to the queue where it was seen last
-//! - an unseen switch or an unfinished interrupt when the probes
-//!   go
+//! - a hidden task on a CPU when the probes come, if some cgroup has a quota
+//! - an unseen switch or an unfinished interrupt when they go
 //! - a period timer that expires again, or a move to another cgroup, before a thread that a refill
 //!   let go has run
 

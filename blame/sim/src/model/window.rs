@@ -69,9 +69,7 @@ fn live(machine: &mut Machine, habits: &Habits, steps: u64) {
 fn attach(machine: &mut Machine) {
     machine.attached = true;
     let targets = if machine.random.one_in(2) { vec![LOAD] } else { vec![LOAD, LOAD + 20] };
-    if (0..machine.cpus.len()).any(|cpu| machine.running(cpu).hides) {
-        machine.counts.count(P::HiddenAtStart);
-    }
+    hide_from_the_start(machine);
     let living: Vec<_> = machine.living().collect();
     let tasks = living.iter().map(|&id| machine.view(id)).collect();
     for &id in &living {
@@ -83,11 +81,24 @@ fn attach(machine: &mut Machine) {
     machine.call_unhidden(0, What::WatchTasks { tasks, targets });
 }
 
+/// Of a thread that is out of quota nobody asks who runs, so that it is not known that he may hide an
+/// interrupt before the first switch that is seen: that is beyond them.
+fn hide_from_the_start(machine: &mut Machine) {
+    let quota = machine.groups.iter().any(|group| group.has_quota);
+    for cpu in 0..machine.cpus.len() {
+        let running = machine.cpus[cpu].running;
+        if machine.tasks[running].hides && !quota {
+            machine.counts.count(P::HiddenAtStart);
+        }
+        machine.tasks[running].hides &= !quota;
+    }
+}
+
 /// The window has closed, and the machine lives on while the walk runs and the programs go.
 fn stop(machine: &mut Machine, habits: &Habits) {
     let (before, after) = (machine.random.below(8), machine.random.below(8));
     live(machine, habits, before);
-    settle_all(machine);
+    machine.pass_until(machine.now_ns + 1);
     walk(machine);
     live(machine, habits, after);
     settle_all(machine);
