@@ -10,7 +10,7 @@
 //! - the end of an interrupt unseen, when the next one has the same vector and its beginning is unseen
 //! - moves of a queued thread that nobody saw, back to the queue where it was seen last
 //! - a hidden task on a CPU when the probes come, if some cgroup has a quota
-//! - an unseen switch or an unfinished interrupt when they go
+//! - when they go: an unseen switch, or an interrupt in progress whose beginning was unseen
 //! - a period timer that expires again, or a move to another cgroup, before a thread that a refill
 //!   let go has run
 

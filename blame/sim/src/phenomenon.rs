@@ -39,6 +39,7 @@ phenomena! {
     IdleExitByPolling,
     IdleWhileQueued,
     InterruptStraddlesGate,
+    InterruptedAtStop,
     KernelThreadRan,
     MoveStrandsSlice,
     MoveUnseen,

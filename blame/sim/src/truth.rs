@@ -174,10 +174,8 @@ impl<'a> Tiling<'a> {
                 self.lay(from_ns, to_ns, Class::Placement, None, (cpu, Leeway::default()));
                 continue;
             }
-            // After a move that nobody saw, nobody asks any more what that CPU did.
-            let asked = self.perhaps_elsewhere_ns == u64::MAX;
-            let told = slice.to_ns > self.wait.queued_ns && asked;
-            let leeway = Leeway { placement: !told, unknown: !told, ..Leeway::default() };
+            let lasts = slice.to_ns > self.wait.queued_ns;
+            let leeway = Leeway { placement: !lasts, unknown: !lasts, ..Leeway::default() };
             self.lay(from_ns, to_ns, Class::IdleExit, Some(cpu), (cpu, leeway));
         }
     }
