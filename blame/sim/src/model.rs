@@ -11,8 +11,7 @@
 //! - moves of a queued thread that nobody saw, back to the queue where it was seen last
 //! - a hidden task on a CPU when the probes come, if some cgroup has a quota
 //! - when they go: an unseen switch, or an interrupt in progress whose beginning was unseen
-//! - a period timer that expires again, or a move to another cgroup, before a thread that a refill
-//!   let go has run
+//! - a move of a thread that was out of quota to another cgroup, before it has run
 
 mod balance;
 mod choose;

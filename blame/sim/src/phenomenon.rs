@@ -51,6 +51,7 @@ phenomena! {
     QueuedTaskWoken,
     RealTimeTask,
     Refill,
+    RefillAfterItLetGo,
     RefillOnOtherCpu,
     Rename,
     RunningTaskWoken,
