@@ -12,6 +12,7 @@
 //! - a hidden task on a CPU when the probes come, if some cgroup has a quota
 //! - when they go: an unseen switch, or an interrupt in progress whose beginning was unseen
 //! - a move of a thread that was out of quota to another cgroup, before it has run
+//! - a thread of the load that hides what happens on top of it
 
 mod balance;
 mod choose;
