@@ -148,6 +148,7 @@ impl<'a> Evidence<'a> {
         }
         if let Some(trailer) = trailer {
             self.last_slice(trailer, &mut draft);
+            self.last_interrupt(trailer, &mut draft);
         }
         samples.sort_by_key(|s| s.at_ns);
         self.samples.insert(cpu, samples);
@@ -234,6 +235,14 @@ impl<'a> Evidence<'a> {
         };
         anomalies.count(kind);
         draft.holes.push(Hole { after_ns: at_ns, before_ns: at_ns });
+    }
+
+    /// Whether it went on to the end nobody knows: its end may not have been seen.
+    fn last_interrupt(&self, trailer: &CpuTrailer, draft: &mut Draft) {
+        let from_ns = trailer.interrupted_since_ns;
+        if from_ns != 0 && from_ns < self.stopped_ns {
+            draft.half_seen.push(Span { from_ns, to_ns: u64::MAX, owner: Owner::UNKNOWN });
+        }
     }
 
     /// Who ran at the end, up to the end; what a record tells of the same time counts more.

@@ -20,7 +20,7 @@
 //! 100 cpu0 open victim 60..70       options as for wait; also `unseen`
 //! 100 cpu0 unopened victim
 //! lost cpu0 2                       two numbers go by
-//! end cpu0 hog 90                   the trailer's occupant
+//! end cpu0 hog 90                   the trailer's occupant; `interrupted 95` may follow
 //! torn
 //! ```
 //! A name is a task: the first is tid 1, and so on, each a process of its own. `idle` is tid 0, and
@@ -142,7 +142,11 @@ impl Scene {
             ["cgroup", id, path] => {
                 self.trailer().cgroups.insert(number(id), path.into());
             }
-            ["end", on, name, since] => {
+            ["end", on, name, since, ref rest @ ..] => {
+                let interrupted_since_ns = match rest {
+                    ["interrupted", since] => number(since),
+                    _ => 0,
+                };
                 let task = self.task(name, 0);
                 let end = CpuTrailer {
                     cpu: cpu(on),
@@ -150,6 +154,7 @@ impl Scene {
                     occupant_tid: task.tid,
                     occupant_tgid: task.tgid,
                     since_ns: number(since),
+                    interrupted_since_ns,
                     ..CpuTrailer::default()
                 };
                 self.trailer().cpus.push(end);

@@ -53,8 +53,8 @@ struct Model {
     capture: Capture,
     /// By CPU and nanosecond.
     truth: Vec<Vec<Truth>>,
-    /// Until when a victim was throttled, by its tid.
-    throttled: BTreeMap<u32, u64>,
+    /// The first and the last instant at which a throttled victim may have been let go, by its tid.
+    refilled: BTreeMap<u32, (u64, u64)>,
 }
 
 type Records = Vec<(u64, Vec<u8>)>;
@@ -73,17 +73,17 @@ fn model(random: &mut Random) -> Model {
         switches.push(slices);
     }
     let refills = refills(random, &mut records);
-    let mut throttled = BTreeMap::new();
+    let mut refilled = BTreeMap::new();
     for victim in 1_000..1_012 {
-        let until_ns = wait(random, victim, &switches, &refills, &mut records);
-        throttled.extend(until_ns.map(|until_ns| (victim, until_ns)));
+        let within = wait(random, victim, &switches, &refills, &mut records);
+        refilled.extend(within.map(|within| (victim, within)));
     }
     for tid in (1..5).chain(1_000..1_012) {
         let cpu = random.below(CPUS.into()) as u16;
         let record = TaskRecord { header: header(0, kind::TASK, cpu), ..told(tid) };
         records[usize::from(cpu)].push((0, record.as_bytes().to_vec()));
     }
-    Model { capture: number(records), truth, throttled }
+    Model { capture: number(records), truth, refilled }
 }
 
 /// What each culprit of the model is to each victim, who is alone in its process.
@@ -167,14 +167,14 @@ fn interrupts(
 }
 
 /// One wait of a victim of its own, over one or two queues, closing at a switch; if it was throttled,
-/// until when.
+/// the first refill and the last within it.
 fn wait(
     random: &mut Random,
     tid: u32,
     switches: &[Vec<Slice>],
     refills: &[u64],
     records: &mut [Records],
-) -> Option<u64> {
+) -> Option<(u64, u64)> {
     let cpu = random.below(CPUS.into()) as u16;
     let ends = &switches[usize::from(cpu)];
     let close_ns = ends[random.below(ends.len() as u64) as usize].since_ns;
@@ -189,8 +189,8 @@ fn wait(
         let record = MoveRecord { header, victim, from: first_cpu, to: cpu, reserved: 0 };
         records[usize::from(cpu)].push((at_ns, record.as_bytes().to_vec()));
     }
-    let within = refills.iter().copied().filter(|at_ns| (open_ns..=close_ns).contains(at_ns));
-    let throttled = within.max().filter(|_| random.one_in(2));
+    let within = || refills.iter().copied().filter(|at_ns| (open_ns..=close_ns).contains(at_ns));
+    let throttled = within().min().zip(within().max()).filter(|_| random.one_in(2));
     let wait = Wait {
         flags: if throttled.is_some() { wait_flag::THROTTLED } else { 0 },
         open_ns,
@@ -323,28 +323,36 @@ fn whole_evidence_gives_the_truth() {
         assert_eq!(report.health.anomalies, BTreeMap::new());
         assert_eq!(report.waits, 12);
         for miss in &report.worst {
-            let throttled_ns = model.throttled.get(&miss.tid).copied().unwrap_or_default();
+            let refilled = model.refilled.get(&miss.tid).copied().unwrap_or_default();
             for tile in &miss.tiles {
-                check_tile(miss.at_ns, tile, throttled_ns, &model.truth);
+                check_tile(miss.at_ns, tile, refilled, &model.truth);
             }
         }
     });
 }
 
-fn check_tile(open_ns: u64, tile: &TileReport, throttled_ns: u64, truth: &[Vec<Truth>]) {
+fn check_tile(
+    open_ns: u64,
+    tile: &TileReport,
+    (first_ns, last_ns): (u64, u64),
+    truth: &[Vec<Truth>],
+) {
     let (from, to) = (open_ns + tile.from_ns, open_ns + tile.from_ns + tile.length_ns);
     let interrupt = matches!(tile.class, Class::Irq | Class::Softirq);
-    let early = from < throttled_ns;
+    let (early, between) = (from < first_ns, (first_ns..last_ns).contains(&from));
     assert_eq!(tile.class == Class::Throttled, early && !interrupt, "{from} {tile:?}");
-    assert!(!early || to <= throttled_ns || interrupt, "{from} {tile:?}");
+    assert!(!early || to <= first_ns || interrupt, "{from} {tile:?}");
+    assert!(!between || interrupt || tile.class == Class::Unknown, "{from} {tile:?}");
     let Some(cpu) = tile.cpu.filter(|_| tile.class != Class::Throttled) else { return };
     let name = if interrupt { tile.culprit.name.raw() } else { "" };
     let owner = (tile.class, tile.culprit.tid, name.to_owned());
     for truth in &truth[cpu as usize][from as usize..to as usize] {
         assert!(agrees(truth, &owner), "{truth:?} {owner:?}");
     }
-    // Nothing is known before the first slice, nor of the last one.
-    let unknown = tile.class == Class::Unknown && from > 0;
+    // Nothing is known before the first slice, nor of the last one, nor which idle slice a thread found
+    // when it was let go.
+    let found = first_ns < last_ns && truth[cpu as usize][from as usize].0 == Class::Idle;
+    let unknown = tile.class == Class::Unknown && from > 0 && !between && !found;
     assert!(!unknown || to > WINDOW_NS - 221, "at {from}");
 }
 

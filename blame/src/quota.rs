@@ -1,14 +1,15 @@
-//! Until when a thread was throttled: from the opening of its wait to the last refill of its
-//! cgroup's quota, or of one above it, within the wait.
+//! Until when a thread was throttled: from the opening of its wait to a refill of its cgroup's quota,
+//! or of one above it, within the wait. Which of several let it go, nobody knows.
 //!
 //! ```text
-//! open            last refill              last loss          close
+//! open            first refill             last refill        close
 //!   |  throttled       |  unknown: it may have    |  queued       |
 //!   |                  |  been throttled on       |  as any other |
 //! ```
-//! A closed wait without a refill is unknown as a whole: that it was throttled is certain, until
-//! when is not. An open one was throttled to the end of the window, or to its last refill: whether that
-//! let it go, nobody knows.
+//! What was lost, and what another cgroup had that may be one above, may have been a refill too. A closed
+//! wait without a certain refill is unknown as a whole: that it was throttled is certain, until when is
+//! not. An open one was throttled to the end of the window, or to its first refill: whether any let it
+//! go, nobody knows.
 
 use std::collections::BTreeMap;
 
@@ -34,14 +35,17 @@ impl Refills {
         self.0.values_mut().for_each(|instants| instants.sort_unstable());
     }
 
-    /// The last one within the wait, of the cgroups that are its.
-    fn last_within(&self, interval: &Interval, is_its: impl Fn(u64) -> bool) -> Option<u64> {
+    /// The first and the last one within the wait, of the cgroups that are its.
+    fn within(&self, interval: &Interval, is_its: impl Fn(u64) -> bool) -> Option<(u64, u64)> {
         let (open_ns, close_ns) = (interval.wait.open_ns, interval.close_ns);
-        let within = self.0.iter().filter(|(of, _)| is_its(**of)).filter_map(|(_, instants)| {
-            let before = instants.partition_point(|&at_ns| at_ns <= close_ns);
-            instants[..before].last().copied().filter(|&at_ns| at_ns >= open_ns)
+        let its = self.0.iter().filter(|(of, _)| is_its(**of));
+        let within = its.filter_map(|(_, instants)| {
+            let first = instants.partition_point(|&at_ns| at_ns < open_ns);
+            let after = instants.partition_point(|&at_ns| at_ns <= close_ns);
+            let instants = instants.get(first..after)?;
+            Some((*instants.first()?, *instants.last()?))
         });
-        within.max()
+        within.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 }
 
@@ -75,21 +79,21 @@ pub(crate) fn throttle(
     }
     let told = interval.victim.told;
     anomalies.add("throttled_in_no_cgroup", u64::from(told && interval.victim.cgroup == 0));
-    let last =
-        |wanted| refills.last_within(interval, |of| of_victim(of, interval, evidence) == wanted);
-    let (certain, perhaps) = (last(Some(true)), last(None));
+    let its = |wanted| refills.within(interval, |of| of_victim(of, interval, evidence) == wanted);
+    let (certain, perhaps) = (its(Some(true)), its(None));
+    let lost = losses.first_within(open_ns, close_ns).zip(losses.last_within(open_ns, close_ns));
     match certain {
-        // Whether the last one let it go, only its switch-in would say.
-        Some(at_ns) if interval.censored => {
-            Throttle { until_ns: at_ns, doubtful_until_ns: close_ns }
-        }
-        Some(at_ns) => {
-            let lost = losses.last_within(at_ns, close_ns);
-            let doubtful_until_ns = lost.max(perhaps).map_or(at_ns, |until_ns| until_ns.max(at_ns));
-            Throttle { until_ns: at_ns, doubtful_until_ns }
+        Some(certain) => {
+            let all = [Some(certain), perhaps, lost].into_iter().flatten();
+            let (until_ns, last_ns) = all
+                .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+                .unwrap_or(certain);
+            // Whether the last one let it go, only its switch-in would say.
+            let doubtful_until_ns = if interval.censored { close_ns } else { last_ns };
+            Throttle { until_ns, doubtful_until_ns }
         }
         None if interval.censored && told && perhaps.is_none() => Throttle {
-            until_ns: losses.first_within(open_ns, close_ns).unwrap_or(close_ns),
+            until_ns: lost.map_or(close_ns, |(first_ns, _)| first_ns),
             doubtful_until_ns: close_ns,
         },
         None => {

@@ -237,6 +237,10 @@ pub struct CpuTrailer {
     pub occupant_tgid: u32,
     /// When it was switched in; 0 if no switch was seen.
     pub since_ns: u64,
+    /// From when on an interrupt was in progress at the end, or one whose end nobody saw, in time that
+    /// anybody waited; 0 for none.
+    #[serde(default)]
+    pub interrupted_since_ns: u64,
     /// Its events by hook ([`cronx_abi::hook::NAMES`]).
     #[serde(default)]
     pub events: BTreeMap<String, Events>,
@@ -309,6 +313,7 @@ impl CpuTrailer {
             occupant_tid: state.occupant.tid,
             occupant_tgid: state.occupant.tgid,
             since_ns: state.since_ns,
+            interrupted_since_ns: interrupted_since_ns(state),
             events: hook::NAMES.iter().zip(&state.hooks).map(Events::named).collect(),
             spared: Spared::default(),
         }
@@ -322,6 +327,14 @@ impl CpuTrailer {
             tgid: self.occupant_tgid,
         }
     }
+}
+
+/// One that began while nobody waited concerns who waits now from the opening of the gate on.
+fn interrupted_since_ns(state: &CpuState) -> u64 {
+    let slots = [(state.hard, state.hard_since_ns), (state.soft, state.soft_since_ns)];
+    let running = slots.into_iter().filter(|(vector, _)| *vector != 0);
+    let since = running.map(|(_, since_ns)| if since_ns == 0 { state.gate_ns } else { since_ns });
+    since.filter(|&since_ns| since_ns != 0).min().unwrap_or(0)
 }
 
 impl Events {

@@ -9,10 +9,10 @@
 //!
 //! - the end of an interrupt unseen, when the next one has the same vector and its beginning is unseen
 //! - moves of a queued thread that nobody saw, back to the queue where it was seen last
-//! - an unseen switch or an unfinished interrupt when the probes
-//!   go
-//! - a period timer that expires again, or a move to another cgroup, before a thread that a refill
-//!   let go has run
+//! - a hidden task on a CPU when the probes come, if some cgroup has a quota
+//! - when they go: an unseen switch, or an interrupt in progress whose beginning was unseen
+//! - a move of a thread that was out of quota to another cgroup, before it has run
+//! - a thread of the load that hides what happens on top of it
 
 mod balance;
 mod choose;

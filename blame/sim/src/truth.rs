@@ -109,8 +109,9 @@ struct Tiling<'a> {
     run: &'a Run,
     wait: &'a Wait,
     close_ns: u64,
-    /// From here on a thread that was throttled may have been let go: only its switch-in would say.
-    perhaps_free_ns: u64,
+    /// Between these a thread that was throttled may have been let go: which refill did it, no record
+    /// tells, and whether any did, only its switch-in.
+    perhaps_free_ns: (u64, u64),
     /// From here on nobody knows on which queue it was: a move was not seen.
     perhaps_elsewhere_ns: u64,
     tiles: Vec<TrueTile>,
@@ -126,12 +127,12 @@ impl<'a> Tiling<'a> {
             run,
             wait,
             close_ns,
-            perhaps_free_ns: u64::MAX,
+            perhaps_free_ns: (u64::MAX, u64::MAX),
             perhaps_elsewhere_ns: if moved_unseen { wait.queued_ns } else { u64::MAX },
             tiles: Vec::new(),
         };
-        if closed.is_none() && wait.throttled_until_ns > 0 {
-            tiling.perhaps_free_ns = tiling.last_refill();
+        if let Some((first_ns, last_ns)) = tiling.refills() {
+            tiling.perhaps_free_ns = (first_ns, closed.map_or(u64::MAX, |_| last_ns));
         }
         tiling.placement();
         tiling.queues();
@@ -153,14 +154,19 @@ impl<'a> Tiling<'a> {
         }
     }
 
-    /// The last refill of its group, or of one above it, within the wait.
-    fn last_refill(&self) -> u64 {
+    /// If it was throttled: the first and the last refill of its group, or of one above it, within the
+    /// wait.
+    fn refills(&self) -> Option<(u64, u64)> {
+        if self.wait.throttled_until_ns == 0 {
+            return None;
+        }
         let above = |group: usize| self.run.groups[group].parent;
         let own: Vec<_> = std::iter::successors(Some(self.wait.group), |&g| above(g)).collect();
         let window = self.wait.open_ns..=self.close_ns;
         let refills = self.run.journal.refills.iter();
         let its = refills.filter(|(at_ns, group)| window.contains(at_ns) && own.contains(group));
-        its.map(|(at_ns, _)| *at_ns).max().unwrap_or(u64::MAX)
+        let its = its.map(|&(at_ns, _)| (at_ns, at_ns));
+        its.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
     /// From the opening to the queue, by who has the CPU of that queue, whatever interrupts.
@@ -174,10 +180,8 @@ impl<'a> Tiling<'a> {
                 self.lay(from_ns, to_ns, Class::Placement, None, (cpu, Leeway::default()));
                 continue;
             }
-            // After a move that nobody saw, nobody asks any more what that CPU did.
-            let asked = self.perhaps_elsewhere_ns == u64::MAX;
-            let told = slice.to_ns > self.wait.queued_ns && asked;
-            let leeway = Leeway { placement: !told, unknown: !told, ..Leeway::default() };
+            let lasts = slice.to_ns > self.wait.queued_ns;
+            let leeway = Leeway { placement: !lasts, unknown: !lasts, ..Leeway::default() };
             self.lay(from_ns, to_ns, Class::IdleExit, Some(cpu), (cpu, leeway));
         }
     }
@@ -239,7 +243,11 @@ impl<'a> Tiling<'a> {
         let span_ns = (until_ns, to_ns);
         if slice.task < usize::from(self.run.cpus) {
             let class = if is_first { Class::IdleExit } else { Class::Idle };
-            return self.push(span_ns, class, Who::Nobody, Some(at.0), at);
+            // Which idle slice it found first depends on when it was let go.
+            let (first_ns, last_ns) = self.perhaps_free_ns;
+            let found = first_ns < last_ns && (slice.from_ns..slice.to_ns).contains(&last_ns);
+            let leeway = Leeway { unknown: found || at.1.unknown, ..at.1 };
+            return self.push(span_ns, class, Who::Nobody, Some(at.0), (at.0, leeway));
         }
         let (class, who) = self.culprit(slice);
         let last = slice.to_ns == u64::MAX;
@@ -285,8 +293,7 @@ impl<'a> Tiling<'a> {
     ) {
         let before_queue = from_ns < self.wait.queued_ns;
         let doubts = &self.run.journal.tracks[on].doubts;
-        let own = [self.perhaps_free_ns, self.perhaps_elsewhere_ns];
-        let own = own.map(|from_ns| (from_ns, u64::MAX));
+        let own = [self.perhaps_free_ns, (self.perhaps_elsewhere_ns, u64::MAX)];
         let doubts = doubts.iter().copied().chain(own);
         let ends = doubts.clone().flat_map(|(from_ns, to_ns)| [from_ns, to_ns]);
         let mut cuts: Vec<_> = ends.filter(|at| (from_ns + 1..to_ns).contains(at)).collect();

@@ -15,13 +15,48 @@ fn check(text: &str, expected: Expect) {
 }
 
 #[test]
-fn throttled_to_the_last_refill_then_queued() {
+fn throttled_to_the_refill_then_queued() {
     check(
-        "50 cpu1 refill 9
-         80 cpu1 refill 9
+        "80 cpu1 refill 9
          100 cpu0 wait victim 20..20 hog 10 preempted throttled",
         expect![[r#"
             victim 80: throttled@0=60 foreign:hog@0=20
+        "#]],
+    );
+}
+
+#[test]
+fn which_of_several_refills_let_it_go_nobody_knows() {
+    check(
+        "50 cpu1 refill 9
+         60 cpu1 refill 8
+         70 cpu1 refill 9
+         100 cpu0 wait victim 20..20 hog 10 preempted throttled",
+        expect![[r#"
+            victim 80: throttled@0=30 unknown@0=20 foreign:hog@0=30
+        "#]],
+    );
+}
+
+#[test]
+fn what_may_have_been_a_refill_before_the_first_ends_what_is_certain() {
+    check(
+        "40 cpu1 refill 99
+         70 cpu1 refill 9
+         100 cpu0 wait victim 20..20 hog 10 preempted throttled",
+        expect![[r#"
+            victim 80: throttled@0=20 unknown@0=30 foreign:hog@0=30
+        "#]],
+    );
+    check(
+        "30 cpu1 slice a 10
+         lost cpu1 1
+         40 cpu1 slice b 35
+         70 cpu0 refill 9
+         100 cpu0 wait victim 20..20 hog 10 preempted throttled",
+        expect![[r#"
+            victim 80: throttled@0=10 unknown@0=40 foreign:hog@0=30
+            missing 1
         "#]],
     );
 }

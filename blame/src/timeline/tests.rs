@@ -1,3 +1,5 @@
+use cronx_abi::CpuState;
+use cronx_recording::CpuTrailer;
 use expect_test::{Expect, expect};
 
 use crate::fixture::tiles;
@@ -208,6 +210,39 @@ fn the_last_slice_comes_from_the_trailer() {
             victim 180: foreign:a@0=100 foreign:b@0=50 foreign:c@1=30
         "#]],
     );
+}
+
+#[test]
+fn whether_an_interrupt_went_on_to_the_end_nobody_knows() {
+    check(
+        "900 cpu0 slice a 100
+         980 cpu0 move victim 0>1
+         990 cpu1 wait victim 800..800 c 100 preempted first=0 moves=1
+         end cpu0 b 900 interrupted 950",
+        expect![[r#"
+            victim 190: foreign:a@0=100 foreign:b@0=50 unknown@0=30 foreign:c@1=10
+        "#]],
+    );
+    check(
+        "window 0..940
+         900 cpu0 slice a 100
+         920 cpu0 move victim 0>1
+         930 cpu1 wait victim 800..800 c 100 preempted first=0 moves=1
+         end cpu0 b 900 interrupted 950",
+        expect![[r#"
+            victim 130: foreign:a@0=100 foreign:b@0=20 foreign:c@1=10
+        "#]],
+    );
+}
+
+#[test]
+fn the_trailer_tells_of_interrupts_in_time_that_anybody_waited() {
+    let state = CpuState { gate_ns: 30, soft_since_ns: 50, soft: 1, ..CpuState::default() };
+    let since_ns = |state| CpuTrailer::from_state(0, &state).interrupted_since_ns;
+    assert_eq!(since_ns(state), 50);
+    assert_eq!(since_ns(CpuState { hard: 1, ..state }), 30);
+    assert_eq!(since_ns(CpuState { soft_since_ns: 0, gate_ns: 0, ..state }), 0);
+    assert_eq!(since_ns(CpuState::default()), 0);
 }
 
 #[test]

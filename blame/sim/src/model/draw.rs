@@ -128,6 +128,8 @@ fn people(machine: &mut Machine) {
     }
     if machine.random.one_in(2) {
         let id = machine.tasks.len();
+        // Of a thread of the load that hides its own leaving nobody could say since when it waits:
+        // beyond the probes.
         process(machine, 500, 2, "hidden");
         machine.tasks[id..].iter_mut().for_each(|task| task.hides = true);
     }

@@ -100,7 +100,8 @@ impl Machine {
         self.meet(P::PriorityChange);
     }
 
-    /// Some task is moved to another cgroup.
+    /// Some task is moved to another cgroup. That of one that waits for quota would let it go, and no
+    /// record says so: beyond the probes.
     pub(crate) fn set_group(&mut self) {
         let fit = |task: &Task| is_free(task) && !task.kernel;
         let Some(id) = self.any_task(fit) else { return };

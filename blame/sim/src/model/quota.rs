@@ -20,25 +20,23 @@ impl Machine {
 
     /// Some group has used up its quota.
     pub(crate) fn exhaust(&mut self) {
-        let limited: Vec<_> =
-            (0..self.groups.len()).filter(|&group| self.groups[group].has_quota).collect();
-        if let Some(group) = self.random.pick(&limited) {
+        if let Some(group) = self.random.pick(&self.limited()) {
             self.groups[group].out_of_quota = true;
         }
     }
 
-    /// A period timer expires on `cpu`. What a refill says of a thread that has been let go already
-    /// and still waits, is beyond the probes: such a timer comes later.
+    /// A period timer expires on `cpu`.
     pub(crate) fn refill(&mut self, cpu: usize) {
-        let ready = |group: &usize| self.groups[*group].has_quota && !self.would_mislead(*group);
-        let limited: Vec<_> = (0..self.groups.len()).filter(ready).collect();
-        let Some(group) = self.random.pick(&limited) else { return };
+        let Some(group) = self.random.pick(&self.limited()) else { return };
         let id = self.groups[group].id;
         if self.attached {
             // The timer's hook is none that a task hides: it was seen, or the quota is not.
             self.call_unhidden(cpu, What::Refill(id));
         }
         self.meet(P::Refill);
+        if self.is_let_go_already(group) {
+            self.meet(P::RefillAfterItLetGo);
+        }
         self.journal.refills.push((self.now_ns, group));
         self.groups[group].out_of_quota = false;
         for id in self.throttled_in(group) {
@@ -46,15 +44,19 @@ impl Machine {
         }
     }
 
-    fn would_mislead(&self, group: usize) -> bool {
+    /// Whether some thread in the group that a refill has let go still waits.
+    fn is_let_go_already(&self, group: usize) -> bool {
         self.living().any(|id| {
             let let_go = self.tasks[id].wait.is_some_and(|wait| {
                 let wait = &self.journal.waits[wait];
-                let over = wait.close_ns.is_some_and(|close_ns| close_ns < self.now_ns);
-                !over && (1..u64::MAX).contains(&wait.throttled_until_ns)
+                wait.close_ns.is_none() && (1..u64::MAX).contains(&wait.throttled_until_ns)
             });
             let_go && self.ancestry(self.tasks[id].group).any(|above| above == group)
         })
+    }
+
+    fn limited(&self) -> Vec<usize> {
+        (0..self.groups.len()).filter(|&group| self.groups[group].has_quota).collect()
     }
 
     fn throttled_in(&self, group: usize) -> Vec<TaskId> {

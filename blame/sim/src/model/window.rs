@@ -69,9 +69,7 @@ fn live(machine: &mut Machine, habits: &Habits, steps: u64) {
 fn attach(machine: &mut Machine) {
     machine.attached = true;
     let targets = if machine.random.one_in(2) { vec![LOAD] } else { vec![LOAD, LOAD + 20] };
-    if (0..machine.cpus.len()).any(|cpu| machine.running(cpu).hides) {
-        machine.counts.count(P::HiddenAtStart);
-    }
+    hide_from_the_start(machine);
     let living: Vec<_> = machine.living().collect();
     let tasks = living.iter().map(|&id| machine.view(id)).collect();
     for &id in &living {
@@ -83,11 +81,24 @@ fn attach(machine: &mut Machine) {
     machine.call_unhidden(0, What::WatchTasks { tasks, targets });
 }
 
+/// Of a thread that is out of quota nobody asks who runs, so that it is not known that he may hide an
+/// interrupt before the first switch that is seen: that is beyond them.
+fn hide_from_the_start(machine: &mut Machine) {
+    let quota = machine.groups.iter().any(|group| group.has_quota);
+    for cpu in 0..machine.cpus.len() {
+        let running = machine.cpus[cpu].running;
+        if machine.tasks[running].hides && !quota {
+            machine.counts.count(P::HiddenAtStart);
+        }
+        machine.tasks[running].hides &= !quota;
+    }
+}
+
 /// The window has closed, and the machine lives on while the walk runs and the programs go.
 fn stop(machine: &mut Machine, habits: &Habits) {
     let (before, after) = (machine.random.below(8), machine.random.below(8));
     live(machine, habits, before);
-    settle_all(machine);
+    machine.pass_until(machine.now_ns + 1);
     walk(machine);
     live(machine, habits, after);
     settle_all(machine);
@@ -137,21 +148,29 @@ fn doubt_the_stolen(machine: &mut Machine) {
     }
 }
 
-/// A CPU whose occupant never could be known is in doubt to the end.
+/// A CPU whose occupant never could be known is in doubt to the end, and so is one whose interrupt was
+/// not seen to end.
 fn doubt_the_rest(machine: &mut Machine) {
     for (cpu, state) in machine.cpus.iter().enumerate() {
         if state.unseen || state.seen_switch_ns == 0 {
             machine.journal.doubt(cpu, state.seen_switch_ns, u64::MAX);
         }
+        let going_on = [state.hard, state.soft].into_iter().flatten().map(|now| now.since_ns);
+        if let Some(since_ns) = going_on.chain(state.doubt_since_ns).min() {
+            machine.journal.doubt(cpu, since_ns, u64::MAX);
+            machine.counts.count(P::InterruptedAtStop);
+        }
     }
 }
 
-/// Of an interrupt in progress, and of a switch that was not seen, nothing is told at the end: that is
-/// beyond the probes. So the last thing that happens on a CPU is neither.
+/// Of a switch that was not seen, and of an interrupt whose beginning was not, nothing is told at the
+/// end: that is beyond the probes. So the last thing that happens on a CPU is neither.
 fn settle(machine: &mut Machine, cpu: usize) {
     let state = &machine.cpus[cpu];
+    let unclear = state.unseen || machine.running(cpu).hides;
+    let begun_unseen = [state.hard, state.soft].iter().flatten().any(|now| !now.seen);
     let in_interrupt = state.hard.is_some() || state.soft.is_some();
-    let unclear = state.unseen || state.doubt_since_ns.is_some() || machine.running(cpu).hides;
+    let in_interrupt = in_interrupt && (unclear || begun_unseen);
     let errand = state.errand;
     machine.cpus[cpu].last_ns = machine.now_ns;
     if let Some(errand) = errand {

@@ -69,7 +69,13 @@ impl Probes {
     fn close(&mut self, prev: &TaskView, next: &TaskView, slice: Slice, flags: u8) {
         let now_ns = self.now_ns;
         let wait = self.remembered(next).wait;
-        self.cpus[usize::from(wait.cpu)].uncount();
+        let here = self.here;
+        let counted = &mut self.cpus[usize::from(wait.cpu)];
+        if usize::from(wait.cpu) != here {
+            // It left that queue and nobody saw it: the slice that runs there would end unseen.
+            counted.state.owed = 1;
+        }
+        counted.uncount();
         self.name(next);
         if prev.key.tid != 0 {
             self.name(prev);

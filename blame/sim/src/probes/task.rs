@@ -47,7 +47,10 @@ impl Probes {
         let known = self.remembered(task);
         known.state = task_state::BLOCKED;
         let wait = known.wait;
-        self.cpus[usize::from(wait.cpu)].uncount();
+        let counted = &mut self.cpus[usize::from(wait.cpu)];
+        // If it was told as open at the stop, the slice that runs now concerns it.
+        counted.state.owed = 1;
+        counted.uncount();
         self.cpu().emit(kind::UNSEEN_CLOSE, 0, now_ns, |header| OpenWaitRecord { header, wait });
     }
 
