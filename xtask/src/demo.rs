@@ -203,7 +203,7 @@ impl Culprit {
 
     /// By process where it has our numbers, else (a pid namespace) by the program's name.
     fn is(&self, name: &str, pid: u32) -> bool {
-        self.class == "task" && (self.tgid == u64::from(pid) || self.process == name)
+        self.class == "foreign" && (self.tgid == u64::from(pid) || self.process == name)
     }
 
     fn verdict(&self, name: &str, pid: u32) -> String {
@@ -242,15 +242,15 @@ mod tests {
         let first = |class, process, tgid| {
             Culprit::first_of_tail(&report(class, process, tgid)).unwrap().is("cronx-actor", 7)
         };
-        assert!(first("task", "x", 7));
-        assert!(first("task", "cronx-actor", 8));
-        assert!(!first("task", "x", 8));
+        assert!(first("foreign", "x", 7));
+        assert!(first("foreign", "cronx-actor", 8));
+        assert!(!first("foreign", "x", 8));
         assert!(!first("irq", "cronx-actor", 7));
     }
 
     #[test]
     fn the_verdict_is_a_sentence() {
-        let first = Culprit::first_of_tail(&report("task", "cronx-actor", 7)).unwrap();
+        let first = Culprit::first_of_tail(&report("foreign", "cronx-actor", 7)).unwrap();
         assert_eq!(
             first.verdict("cronx-actor", 7),
             "the tail's first culprit is the neighbour: hog (cronx-actor, process 7), \
