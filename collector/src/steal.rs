@@ -39,12 +39,7 @@ impl Watch {
         let (ticks, at_ns) = (now(), now_ns());
         self.stolen.extend(between(&self.ticks, &ticks, (self.looked_ns, at_ns)));
         self.stolen.truncate(ENTRIES_MAX);
-        *self = Self {
-            ticks,
-            looked_ns: at_ns,
-            looked: Instant::now(),
-            stolen: std::mem::take(&mut self.stolen),
-        };
+        (self.ticks, self.looked_ns, self.looked) = (ticks, at_ns, Instant::now());
     }
 
     pub(crate) fn finish(self) -> Vec<Stolen> {

@@ -10,7 +10,10 @@ use cronx_recording::{Target, Untrusted};
 
 use crate::cli::{Record, Whom};
 
-/// Refuses what would record nobody, or for ever.
+/// The kernel side's buckets end a little above.
+const FLOOR_MAX: Duration = Duration::from_mins(1);
+
+/// Refuses what would record nobody, or count what is too long to be counted.
 pub(super) fn demand(args: &Record) -> Result<()> {
     let Whom { pid, comm, cgroup, all } = &args.whom;
     if args.command.is_empty() && pid.is_empty() && comm.is_empty() && cgroup.is_none() && !all {
@@ -24,9 +27,6 @@ pub(super) fn demand(args: &Record) -> Result<()> {
     }
     Ok(())
 }
-
-/// The kernel side's buckets end a little above.
-const FLOOR_MAX: Duration = Duration::from_mins(1);
 
 /// Those who are recorded in place of the load, if any are named.
 pub(super) fn others(whom: &Whom) -> Result<Option<Targets>, Error> {
