@@ -70,8 +70,9 @@ pub fn exit(cpu: &Cpu, layer: u8, vector: u32) -> Option<()> {
         (begun, 0) if begun == ended => (state.gate_ns, 0),
         (begun, since) if begun == ended => (since, 0),
         // Nobody saw it begin (some tasks hide the tracepoints hit on top of them): it began after
-        // whatever was seen last, be it the beginning of another whose end is what was hidden.
-        (_, 0) if seen_ns > state.gate_ns => (seen_ns, flag::CONTRADICTS),
+        // whatever was seen last.
+        (0, 0) if seen_ns > state.gate_ns => (seen_ns, flag::CONTRADICTS),
+        // Another's end was hidden too, so that whatever was seen last may lie inside this one.
         (_, 0) => (state.gate_ns, flag::CONTRADICTS),
         (_, since) => (since, flag::CONTRADICTS),
     };

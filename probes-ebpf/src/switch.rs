@@ -60,6 +60,9 @@ fn leave(ctx: &impl EbpfContext, cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64)
         unexpected(ctx, "leaves a CPU while it waits for one", known.wait.victim.tid);
         task::name_remembered(cpu, leaving.task, known, now);
         task::close_unseen(cpu, known, now);
+    } else if known.state != state::RUNNING {
+        // So was this one, and it came to the queue unseen: its waking may still be there.
+        known.waking_ns = 0;
     }
     known.off_ns = now;
     known.state = state::BLOCKED;
@@ -106,6 +109,10 @@ fn tell(
 #[inline(always)]
 fn close(cpu: &Cpu, leaving: &mut Leaving<'_>, next: Task, known: &mut TaskState, now: u64) {
     if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
+        if counted.number != cpu.number {
+            // It left that queue and nobody saw it: the slice that runs there would end unseen.
+            counted.state().owed = 1;
+        }
         counted.uncount();
     }
     if offsets::FLOOR_NS.load() != 0 && spared::is_short(&known.wait, now) {

@@ -81,6 +81,8 @@ pub fn end(cpu: &Cpu, known: &mut TaskState, at_ns: u64) {
 #[inline(always)]
 pub fn close_unseen(cpu: &Cpu, known: &mut TaskState, at_ns: u64) {
     if let Some(counted) = Cpu::numbered(known.wait.cpu.into()) {
+        // If it was told as open at the stop, the slice that runs now concerns it.
+        counted.state().owed = 1;
         counted.uncount();
     }
     known.state = state::BLOCKED;

@@ -83,6 +83,10 @@ fn tell(ctx: *mut c_void) -> Option<()> {
     task::name_remembered(&cpu, task, known, now);
     // One that runs was switched in and nobody saw it.
     let told = if task::on_cpu(task) { kind::UNSEEN_CLOSE } else { kind::OPEN };
-    cpu.emit(told, 0, now, |record: &mut OpenWaitRecord| record.wait = known.wait);
+    cpu.emit(told, 0, now, |record: &mut OpenWaitRecord| {
+        record.wait = known.wait;
+        // Where the kernel has it: if that is not where it was counted, a move was not seen.
+        record.wait.cpu = task::read::<u32>(task, &offsets::TASK_CPU) as u16;
+    });
     Some(())
 }
