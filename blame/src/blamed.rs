@@ -40,7 +40,7 @@ pub(crate) fn blame<'a>(
     let (mut all, mut folds) = (Tally::default(), Folds::new(evidence));
     let mut misses = vec![None; longest.len()];
     let mut tiles = Vec::new();
-    let mut cutter = Tiler { evidence, anomalies, unbalanced: 0 };
+    let mut cutter = Tiler::new(evidence, anomalies);
     for number in by_time(&waits.closed) {
         let interval = &waits.closed[number as usize];
         cutter.tile(interval, &mut tiles);
@@ -80,7 +80,7 @@ fn tail_of(
     let threshold_ns = tail::threshold_ns(&lengths, spared.below(), options.objective_ns)?;
     let mut tail = TailBlame::new(threshold_ns, evidence);
     let mut counted_later = Counts::default();
-    let mut cutter = Tiler { evidence, anomalies: &mut counted_later, unbalanced: 0 };
+    let mut cutter = Tiler::new(evidence, &mut counted_later);
     let mut tiles = Vec::new();
     for interval in waits.closed.iter().filter(|interval| interval.length_ns() >= threshold_ns) {
         cutter.tile(interval, &mut tiles);

@@ -39,6 +39,16 @@ impl<'a> Cgroups<'a> {
         id == ROOT || self.known(id).is_some_and(|path| path.raw() == "/")
     }
 
+    /// Whether both lie in one of the cgroups right below the root; `None` where a path is missing.
+    pub(crate) fn are_kin(&self, a: u64, b: u64) -> Option<bool> {
+        let eldest = |id| self.known(id)?.raw().split('/').find(|name| !name.is_empty());
+        if a == b {
+            return Some(!self.is_root(a));
+        }
+        self.known(a).and(self.known(b))?;
+        Some(eldest(a).is_some() && eldest(a) == eldest(b))
+    }
+
     /// Whether `above` is `below` itself or one of those that it lies in; `None` where a path is
     /// missing.
     pub(crate) fn holds(&self, above: u64, below: u64) -> Option<bool> {
@@ -74,6 +84,16 @@ mod tests {
             let shared = [0, 1, 5, 7, 8].map(|id| cgroups.share(id, id));
             assert_eq!(shared, [false, false, true, false, true]);
             assert!(!cgroups.share(8, 9));
+        });
+    }
+
+    #[test]
+    fn kin_are_below_one_of_the_eldest() {
+        check(|cgroups| {
+            let kin_of_9 = [7, 8, 9, 10].map(|id| cgroups.are_kin(id, 9));
+            assert_eq!(kin_of_9, [false, true, true, false].map(Some));
+            assert_eq!([cgroups.are_kin(7, 7), cgroups.are_kin(5, 5)], [false, true].map(Some));
+            assert_eq!(cgroups.are_kin(5, 9), None);
         });
     }
 

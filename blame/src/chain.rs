@@ -72,7 +72,7 @@ fn link(before: &Interval, woken: &Wait, evidence: &Evidence) -> Option<Link> {
     let mut tiles = Vec::new();
     // Counted when the wait itself was tiled.
     let mut anomalies = Counts::default();
-    Tiler { evidence, anomalies: &mut anomalies, unbalanced: 0 }.tile(before, &mut tiles);
+    Tiler::new(evidence, &mut anomalies).tile(before, &mut tiles);
     let mut tally = Tally::default();
     tally.add(&tiles);
     let &(owed_ns, (class, owner)) = tally.largest_first().first()?;

@@ -14,7 +14,7 @@ use crate::losses::Losses;
 use crate::names::{Names, Strings};
 use crate::order::{self, Hole, Stream};
 use crate::owners::{Owner, Owners};
-use crate::quota::Refills;
+use crate::quota::Quota;
 use crate::timeline::{Draft, Span, Timeline};
 use crate::waits::{Mark, What};
 
@@ -27,7 +27,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) timelines: BTreeMap<u16, Timeline>,
     /// By CPU, by time.
     pub(crate) samples: BTreeMap<u16, Vec<Sample<'a>>>,
-    pub(crate) refills: Refills,
+    pub(crate) quota: Quota,
     pub(crate) losses: Losses,
     /// What happened to the victims, in no order.
     pub(crate) marks: Vec<Mark>,
@@ -59,7 +59,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         classes: Classes { target: &capture.header.target, cgroups },
         timelines: BTreeMap::new(),
         samples: BTreeMap::new(),
-        refills: Refills::default(),
+        quota: Quota::new(&capture.header),
         losses: Losses::default(),
         marks: Vec::new(),
         waits: Vec::new(),
@@ -75,7 +75,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         let stream = order::order(cpu, records, last_seq, stopped_ns, anomalies);
         evidence.take(cpu, stream, source.trailer, anomalies);
     }
-    evidence.refills.sort();
+    evidence.quota.sort();
     evidence
 }
 
@@ -163,7 +163,8 @@ impl<'a> Evidence<'a> {
             Event::Wait(r) => self.wait(r, draft, anomalies),
             Event::Interrupt(r) => self.interrupt(r, draft, anomalies),
             Event::Move(r) => {
-                let what = What::Move { from: r.from, to: r.to };
+                let throttled = r.header.flags & flag::THROTTLED != 0;
+                let what = What::Move { from: r.from, to: r.to, throttled };
                 self.marks.push(Mark { victim: r.victim, at_ns: r.header.at_ns, what });
             }
             Event::Open(r) => self.mark_wait(r.wait, r.header.at_ns, What::Open),
@@ -172,7 +173,7 @@ impl<'a> Evidence<'a> {
                 let (victim, at_ns) = (r.victim, r.header.at_ns);
                 self.marks.push(Mark { victim, at_ns, what: What::Unopened });
             }
-            Event::Refill(r) => self.refills.add(r, anomalies),
+            Event::Refill(r) => self.quota.add(r, anomalies),
             Event::Task(_) | Event::Sample(_) => {}
         }
     }

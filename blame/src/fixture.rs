@@ -6,18 +6,19 @@
 //! 100 cpu0 wait victim 60..70 hog 40  opened at 60, queued at 70, closed at 100 after hog's slice;
 //!                                   then any of: fork preempted first=N on=N moves=N by=NAME irq=LAYER:N
 //!                                   throttled contradicts
-//! 100 cpu0 move victim 0>1
+//! 100 cpu0 move victim 0>1          `throttled` may follow
 //! 100 cpu0 irq 24 since 90          also `vector` and `softirq`; `contradicts` may follow
 //! 100 cpu0 sample hog main,work k:sys_read     user frames, then kernel frames, outermost first
 //! 100 cpu0 task hog/batch           hog's process is batch; then any of: prio=N cgroup=ID kernel
 //!                                   watched profiler
-//! 100 cpu0 refill 9                 cgroup 9 has quota again
+//! quota thread                      what stops where a cgroup is out of quota; also `queue`
+//! 100 cpu0 refill 9                 cgroup 9, out of quota on CPU 0, gets more; `queue=1` may follow
 //! cgroup 9 /a/b                     the path of cgroup 9
 //! target all
 //! floor 500                         shorter waits have no record
 //! hz 100                            the sampling clock
 //! steal cpu0 0..1000 40             the kernel's count of stolen time
-//! 100 cpu0 open victim 60..70       options as for wait; also `unseen`
+//! 100 cpu0 open victim 60..70       options as for wait, and `still` (throttled); also `unseen`
 //! 100 cpu0 unopened victim
 //! lost cpu0 2                       two numbers go by
 //! end cpu0 hog 90                   the trailer's occupant; `interrupted 95` may follow
@@ -138,6 +139,11 @@ impl Scene {
                 let (from_ns, to_ns) = (number(from), number(to));
                 self.trailer().steal.push(Stolen { cpu, from_ns, to_ns, stolen_ns });
             }
+            ["quota", what] => {
+                let header = &mut self.capture.header;
+                header.hooks.push("hrtimer_expire_entry".to_owned());
+                header.offsets.extend((what == "thread").then(|| ("TASK_THROTTLED".to_owned(), 8)));
+            }
             ["target", "all"] => self.capture.header.target = Target::All,
             ["cgroup", id, path] => {
                 self.trailer().cgroups.insert(number(id), path.into());
@@ -253,11 +259,12 @@ impl Scene {
                 let header = self.header(at_ns, on, kind::UNOPENED);
                 self.push(on, &UnopenedRecord { header, victim });
             }
-            ("move", [name, queues]) => {
+            ("move", [name, queues, options @ ..]) => {
                 let victim = self.task(name, on);
                 let (from, to) = pair(queues, ">");
                 let (from, to) = (number(from) as u16, number(to) as u16);
-                let header = self.header(at_ns, on, kind::MOVE);
+                let mut header = self.header(at_ns, on, kind::MOVE);
+                header.flags = u8::from(options.contains(&"throttled")) * flag::THROTTLED;
                 self.push(on, &MoveRecord { header, victim, from, to, reserved: 0 });
             }
             ("irq" | "vector" | "softirq", [vector, "since", since, options @ ..]) => {
@@ -276,9 +283,10 @@ impl Scene {
                 let task = self.task(known, on);
                 self.name(at_ns, on, task, (comm, process), options);
             }
-            ("refill", [cgroup]) => {
-                let header = self.header(at_ns, on, kind::REFILL);
-                self.push(on, &RefillRecord { header, cgroup: number(cgroup) });
+            ("refill", [cgroup, options @ ..]) => {
+                let (header, cgroup) = (self.header(at_ns, on, kind::REFILL), number(cgroup));
+                let queue = options.first().map_or(0, |queue| number(pair(queue, "=").1) as u16);
+                self.push(on, &RefillRecord { header, cgroup, queue, reserved: [0; 3] });
             }
             _ => panic!("what is {kind} {rest:?}?"),
         }
@@ -299,7 +307,8 @@ impl Scene {
             match option.split_once('=') {
                 None if *option == "fork" => wait.opening = opening::FORK,
                 None if *option == "preempted" => wait.opening = opening::PREEMPTED,
-                None if *option == "throttled" => wait.flags = wait_flag::THROTTLED,
+                None if *option == "throttled" => wait.flags |= wait_flag::THROTTLED,
+                None if *option == "still" => wait.flags |= wait_flag::THROTTLED_AT_STOP,
                 None if *option == "contradicts" => {}
                 Some(("opening", n)) => wait.opening = number(n) as u8,
                 Some(("first", n)) => wait.first_cpu = number(n) as u16,

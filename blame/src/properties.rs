@@ -9,8 +9,8 @@ use cronx_abi::{
     TaskKey, TaskRecord, Wait, WaitRecord, kind, layer, opening, task_flag, wait_flag,
 };
 use cronx_recording::{
-    Capture, Class, Counted, CpuRecords, CpuTrailer, Report, Runs, Spared, Stolen, TileReport,
-    Trailer,
+    Capture, CaptureHeader, Class, Counted, CpuRecords, CpuTrailer, Report, Runs, Spared, Stolen,
+    TileReport, Trailer,
 };
 
 use crate::{Options, analyse};
@@ -53,7 +53,7 @@ struct Model {
     capture: Capture,
     /// By CPU and nanosecond.
     truth: Vec<Vec<Truth>>,
-    /// The first and the last instant at which a throttled victim may have been let go, by its tid.
+    /// The first and the last refill of a throttled victim's wait, by its tid.
     refilled: BTreeMap<u32, (u64, u64)>,
 }
 
@@ -107,8 +107,11 @@ fn refills(random: &mut Random, records: &mut [Records]) -> Vec<u64> {
     for _ in 0..8 {
         let (cpu, at_ns) = (random.below(CPUS.into()) as u16, random.below(WINDOW_NS));
         let (cgroup, _) = CGROUPS[random.below(3) as usize];
-        let record = RefillRecord { header: header(at_ns, kind::REFILL, cpu), cgroup };
-        records[usize::from(cpu)].push((at_ns, record.as_bytes().to_vec()));
+        for queue in 0..CPUS {
+            let header = header(at_ns, kind::REFILL, cpu);
+            let record = RefillRecord { header, cgroup, queue, reserved: [0; 3] };
+            records[usize::from(cpu)].push((at_ns, record.as_bytes().to_vec()));
+        }
         own.extend((cgroup != 7).then_some(at_ns));
     }
     own
@@ -167,7 +170,7 @@ fn interrupts(
 }
 
 /// One wait of a victim of its own, over one or two queues, closing at a switch; if it was throttled,
-/// the first refill and the last within it.
+/// on one queue, the first refill and the last within it.
 fn wait(
     random: &mut Random,
     tid: u32,
@@ -189,8 +192,9 @@ fn wait(
         let record = MoveRecord { header, victim, from: first_cpu, to: cpu, reserved: 0 };
         records[usize::from(cpu)].push((at_ns, record.as_bytes().to_vec()));
     }
-    let within = || refills.iter().copied().filter(|at_ns| (open_ns..=close_ns).contains(at_ns));
-    let throttled = within().min().zip(within().max()).filter(|_| random.one_in(2));
+    let within = || refills.iter().copied().filter(|at_ns| (queued_ns..=close_ns).contains(at_ns));
+    let may = moves == 0 && random.one_in(2);
+    let throttled = within().min().zip(within().max()).filter(|_| may);
     let wait = Wait {
         flags: if throttled.is_some() { wait_flag::THROTTLED } else { 0 },
         open_ns,
@@ -233,7 +237,12 @@ fn number(records: Vec<Records>) -> Capture {
         trailer.cpus.push(CpuTrailer { cpu, last_seq, ..CpuTrailer::default() });
         runs.push(run);
     }
-    Capture { records: runs, trailer: Some(trailer), ..Capture::default() }
+    let header = CaptureHeader {
+        hooks: vec!["hrtimer_expire_entry".to_owned()],
+        offsets: [("TASK_THROTTLED".to_owned(), 8)].into(),
+        ..CaptureHeader::default()
+    };
+    Capture { header, records: runs, trailer: Some(trailer), ..Capture::default() }
 }
 
 /// Rewrites the records of every CPU.
@@ -340,9 +349,11 @@ fn check_tile(
     let (from, to) = (open_ns + tile.from_ns, open_ns + tile.from_ns + tile.length_ns);
     let interrupt = matches!(tile.class, Class::Irq | Class::Softirq);
     let (early, between) = (from < first_ns, (first_ns..last_ns).contains(&from));
-    assert_eq!(tile.class == Class::Throttled, early && !interrupt, "{from} {tile:?}");
-    assert!(!early || to <= first_ns || interrupt, "{from} {tile:?}");
-    assert!(!between || interrupt || tile.class == Class::Unknown, "{from} {tile:?}");
+    // Between two refills it is, if none of the cgroup ran; else nobody knows.
+    let throttled = tile.class == Class::Throttled;
+    assert_eq!(throttled, !interrupt && (early || (between && throttled)), "{from} {tile:?}");
+    assert!(!early || to <= last_ns || interrupt, "{from} {tile:?}");
+    assert!(!between || interrupt || throttled || tile.class == Class::Unknown, "{from} {tile:?}");
     let Some(cpu) = tile.cpu.filter(|_| tile.class != Class::Throttled) else { return };
     let name = if interrupt { tile.culprit.name.raw() } else { "" };
     let owner = (tile.class, tile.culprit.tid, name.to_owned());

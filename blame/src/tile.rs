@@ -7,9 +7,10 @@ use crate::anomaly::Counts;
 use crate::class::Classes;
 use crate::evidence::Evidence;
 use crate::owners::{Owner, Owners};
-use crate::quota::{self, Phase, Throttle};
+use crate::stays::{self, Stay};
+use crate::throttle::{Phase, Throttle};
 use crate::timeline::{Piece, Timeline};
-use crate::waits::{Interval, Mark, What};
+use crate::waits::Interval;
 
 /// A piece of a wait, `[from_ns, to_ns)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,40 +35,48 @@ pub(crate) struct Tiler<'a> {
     pub(crate) anomalies: &'a mut Counts,
     /// Waits whose tiles did not sum to them: always 0.
     pub(crate) unbalanced: u64,
+    stays: Vec<Stay>,
 }
 
-impl Tiler<'_> {
+impl<'a> Tiler<'a> {
+    pub(crate) fn new(evidence: &'a Evidence<'a>, anomalies: &'a mut Counts) -> Self {
+        Self { evidence, anomalies, unbalanced: 0, stays: Vec::new() }
+    }
+
     /// Replaces what is in `tiles` by the tiles of `interval`.
     pub(crate) fn tile(&mut self, interval: &Interval, tiles: &mut Vec<Tile>) {
         let Evidence { owners, classes, marks, .. } = self.evidence;
-        let throttle = quota::throttle(interval, self.evidence, self.anomalies);
-        let mut row = Row { owners, classes, interval, throttle, tiles };
+        let mut stays = std::mem::take(&mut self.stays);
+        let connects = stays::of(interval, &marks[interval.moves.clone()], &mut stays);
+        let mut row = Row { owners, classes, interval, tiles };
         row.tiles.clear();
-        self.placement(&mut row);
-        let moves = &marks[interval.moves.clone()];
-        if connects(interval, moves) {
-            self.queued(moves, &mut row);
+        if connects {
+            let throttle = Throttle::of(interval, &stays, self.evidence, self.anomalies);
+            self.placement(&throttle, &mut row);
+            for stay in &stays {
+                self.along(stay, &throttle, &mut row);
+            }
         } else {
             self.anomalies.count("moves_missing");
+            self.placement(&Throttle::perhaps(interval), &mut row);
             row.lay(interval.wait.queued_ns, interval.close_ns, Owner::UNKNOWN, None);
         }
+        self.stays = stays;
         self.unbalanced += u64::from(!balances(interval, tiles));
     }
 
     /// From the opening to the queue: only a wake-up takes time for it.
-    fn placement(&mut self, row: &mut Row) {
+    fn placement(&mut self, throttle: &Throttle, row: &mut Row) {
         let wait = &row.interval.wait;
         if wait.opening != opening::WAKEUP {
             self.anomalies.add("queued_late", u64::from(wait.open_ns < wait.queued_ns));
             return row.lay(wait.open_ns, wait.queued_ns, Owner::UNKNOWN, None);
         }
-        for (phase, from_ns, to_ns) in row.throttle.parts(wait.open_ns, wait.queued_ns) {
-            match phase {
-                Phase::Throttled => row.lay(from_ns, to_ns, Owner::THROTTLED, None),
-                Phase::Doubtful => row.lay(from_ns, to_ns, Owner::UNKNOWN, None),
-                Phase::Waiting => self.placed(from_ns, to_ns, row),
-            }
-        }
+        throttle.parts(wait.open_ns, wait.queued_ns, |phase, from_ns, to_ns| match phase {
+            Phase::Throttled => row.lay(from_ns, to_ns, Owner::THROTTLED, None),
+            Phase::Doubtful => row.lay(from_ns, to_ns, Owner::UNKNOWN, None),
+            Phase::Waiting => self.placed(from_ns, to_ns, row),
+        });
     }
 
     /// A chosen CPU that is idle is leaving idle already. What interrupts it does not count until
@@ -87,27 +96,15 @@ impl Tiler<'_> {
         });
     }
 
-    /// From queue to queue, along each queue's CPU.
-    fn queued(&mut self, moves: &[Mark], row: &mut Row) {
-        let interval = row.interval;
-        let mut cpu = interval.wait.first_cpu;
-        let mut from_ns = interval.wait.queued_ns;
-        for mark in moves {
-            let What::Move { to, .. } = mark.what else { continue };
-            let until_ns = mark.at_ns.min(interval.close_ns);
-            self.along(cpu, (from_ns, until_ns), row);
-            (cpu, from_ns) = (to, until_ns);
-        }
-        self.along(cpu, (from_ns, interval.close_ns), row);
-    }
-
-    /// One stay on one queue.
-    fn along(&mut self, cpu: u16, (from_ns, to_ns): (u64, u64), row: &mut Row) {
+    /// One stay on one queue, as far as the wait goes.
+    fn along(&mut self, stay: &Stay, throttle: &Throttle, row: &mut Row) {
+        let Stay { cpu, from_ns, .. } = *stay;
+        let to_ns = stay.to_ns.min(row.interval.close_ns);
         let Some(timeline) = self.evidence.timelines.get(&cpu) else {
             return row.lay(from_ns, to_ns, Owner::UNKNOWN, Some(cpu));
         };
-        for (phase, from_ns, to_ns) in row.throttle.parts(from_ns, to_ns) {
-            let found = Found::at(timeline, from_ns, row.throttle);
+        throttle.parts(from_ns, to_ns, |phase, from_ns, to_ns| {
+            let found = Found::at(timeline, from_ns, throttle.leaves_doubt_at(from_ns));
             timeline.cut(from_ns, to_ns, |piece| {
                 let mut owner = owed(phase, &piece, &found);
                 if row.owners.entry(owner).task() == Some(row.interval.wait.victim) {
@@ -117,7 +114,7 @@ impl Tiler<'_> {
                 }
                 row.lay(piece.from_ns, piece.to_ns, owner, Some(cpu));
             });
-        }
+        });
     }
 }
 
@@ -128,11 +125,10 @@ struct Found {
 }
 
 impl Found {
-    fn at(timeline: &Timeline, from_ns: u64, throttle: Throttle) -> Self {
+    /// `doubtful` if when it could run is not known, so that what it found is not either.
+    fn at(timeline: &Timeline, from_ns: u64, doubtful: bool) -> Self {
         let idle = timeline.slice_at(from_ns).filter(|slice| slice.owner == Owner::IDLE);
         let until_ns = idle.map_or(from_ns, |slice| slice.to_ns);
-        // When it could run is not known then, so neither is what it found.
-        let doubtful = throttle.leaves_doubt_at(from_ns);
         Self { until_ns, owner: if doubtful { Owner::UNKNOWN } else { Owner::IDLE_EXIT } }
     }
 }
@@ -156,7 +152,6 @@ struct Row<'a> {
     owners: &'a Owners<'a>,
     classes: &'a Classes<'a>,
     interval: &'a Interval,
-    throttle: Throttle,
     tiles: &'a mut Vec<Tile>,
 }
 
@@ -176,18 +171,6 @@ impl Row<'_> {
             }
         }
     }
-}
-
-/// Whether the moves are as many as the kernel counted and lead from the first queue to the last.
-fn connects(interval: &Interval, moves: &[Mark]) -> bool {
-    let mut at = interval.wait.first_cpu;
-    for mark in moves {
-        match mark.what {
-            What::Move { from, to } if from == at => at = to,
-            _ => return false,
-        }
-    }
-    moves.len() == usize::from(interval.wait.moves) && at == interval.wait.cpu
 }
 
 fn balances(interval: &Interval, tiles: &[Tile]) -> bool {

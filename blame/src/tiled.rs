@@ -62,7 +62,7 @@ pub(crate) fn tiles(capture: &Capture, options: &Options) -> Vec<TiledWait> {
     let mut evidence = evidence::collect(capture, &mut anomalies);
     let waits = waits::build(&mut evidence, options, &mut anomalies);
     steal::find(capture, &mut evidence);
-    let mut tiler = Tiler { evidence: &evidence, anomalies: &mut anomalies, unbalanced: 0 };
+    let mut tiler = Tiler::new(&evidence, &mut anomalies);
     let closed = waits.closed.iter().map(|interval| (false, interval));
     let censored = waits.censored.iter().map(|interval| (true, interval));
     let mut tiles = Vec::new();

@@ -18,6 +18,8 @@ pub(crate) struct Span {
 pub(crate) struct Timeline {
     /// Spans of nobody: what the records say of them is not believed.
     pub(crate) doubts: Vec<Span>,
+    /// Those of them where it is not known who had the CPU, whatever interrupted.
+    disputed: Vec<Span>,
     /// The hypervisor's; filled once the waits are known.
     pub(crate) stolen: Vec<Span>,
     hard: Vec<Span>,
@@ -45,16 +47,17 @@ impl Draft {
         let Self { mut slices, mut hard, mut soft, mut doubts, half_seen, holes } = self;
         // Switches come from all slices, also from those that nobody believes: their ends are real.
         let switches = switches(&slices, &doubts);
-        doubts.extend(half_seen);
         for hole in holes {
             doubts.push(doubt(last_switch(&switches, hole.after_ns), hole.before_ns));
         }
         part(&mut slices, &mut doubts, "overlapping_slices", anomalies);
+        let disputed = union(doubts.clone());
+        doubts.extend(half_seen);
         for lane in [&mut hard, &mut soft] {
             across_switches(lane, &switches, &mut doubts, anomalies);
             part(lane, &mut doubts, "overlapping_interrupts", anomalies);
         }
-        Timeline { doubts: union(doubts), stolen: Vec::new(), hard, soft, slices }
+        Timeline { doubts: union(doubts), disputed, stolen: Vec::new(), hard, soft, slices }
     }
 }
 
@@ -133,13 +136,13 @@ pub(crate) struct Piece {
 impl Timeline {
     /// Cuts `[from_ns, to_ns)` where its owner changes.
     pub(crate) fn cut(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
-        let Self { doubts, stolen, hard, soft, slices } = self;
+        let Self { doubts, stolen, hard, soft, slices, .. } = self;
         cut([doubts, stolen, hard, soft, slices], (from_ns, to_ns), piece);
     }
 
     /// The same by who occupied the CPU, whatever interrupted.
     pub(crate) fn cut_slices(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
-        cut([&self.doubts, &self.slices], (from_ns, to_ns), piece);
+        cut([&self.disputed, &self.slices], (from_ns, to_ns), piece);
     }
 
     /// The slice that had the CPU at this instant.

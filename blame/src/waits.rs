@@ -26,7 +26,7 @@ pub(crate) struct Mark {
 /// What happened. The numbers point into [`Evidence::waits`]. The order is that of one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
-    Move { from: u16, to: u16 },
+    Move { from: u16, to: u16, throttled: bool },
     Wait(u32),
     Unopened,
     UnseenClose(u32),
@@ -39,6 +39,10 @@ pub(crate) struct Interval {
     pub(crate) wait: Wait,
     /// The switch-in, or of a censored wait the end of the window.
     pub(crate) close_ns: u64,
+    /// When it was queued; of a censored wait perhaps after the window, where its own ends.
+    pub(crate) queued_ns: u64,
+    /// The instant of the record that told of it: the switch-in, or the walk after the window.
+    pub(crate) told_ns: u64,
     pub(crate) victim: Named,
     /// Whether it was still open then.
     pub(crate) censored: bool,
@@ -216,7 +220,8 @@ impl Walk<'_, '_> {
         let wanted = self.wanted(mark);
         let censored = match self.interval(mark, clipped, close_ns, moves) {
             Ok(interval) if wanted => {
-                self.waits.censored.push(Interval { censored: true, ..interval });
+                let queued_ns = wait.queued_ns;
+                self.waits.censored.push(Interval { censored: true, queued_ns, ..interval });
                 Some(self.waits.censored.len() - 1)
             }
             Ok(_) => None,
@@ -264,7 +269,8 @@ impl Walk<'_, '_> {
         let moves = self.own_moves(&wait, moves);
         check(&wait, close_ns)?;
         let victim = self.evidence.names.of(mark.victim, mark.at_ns);
-        Ok(Interval { wait, close_ns, victim, censored: false, moves })
+        let (queued_ns, told_ns) = (wait.queued_ns, mark.at_ns);
+        Ok(Interval { wait, close_ns, queued_ns, told_ns, victim, censored: false, moves })
     }
 
     /// When it really began, nobody knows.

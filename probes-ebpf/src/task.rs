@@ -13,8 +13,8 @@ use crate::{cpu::Cpu, offsets};
 
 #[cfg(not(feature = "legacy"))]
 pub use btf::{
-    Task, current, is_queued, is_throttled, key, known, on_cpu, probe, read, remembered, runs,
-    same, sleeps, task_group_id,
+    Task, current, is_queued, is_throttled, key, known, on_cpu, probe, probe_at, read, remembered,
+    runs, same, sleeps, task_group_id,
 };
 #[cfg(feature = "legacy")]
 pub use classic::{

@@ -1,6 +1,6 @@
 //! Wake-ups and moves between queues.
 
-use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, kind, opening, wait_flag};
+use cronx_abi::{MoveRecord, TaskKey, Wait, Waker, flag, kind, opening, wait_flag};
 
 use crate::{
     cpu::Cpu,
@@ -122,7 +122,8 @@ pub fn moved(cpu: &Cpu, migrant: Task, from: u32, to: u32) -> Option<()> {
     counted.uncount();
     known.wait.cpu = to.number as u16;
     known.wait.moves = known.wait.moves.saturating_add(1);
-    cpu.emit(kind::MOVE, 0, at_ns, |record: &mut MoveRecord| {
+    let flags = if task::is_throttled(migrant) { flag::THROTTLED } else { 0 };
+    cpu.emit(kind::MOVE, flags, at_ns, |record: &mut MoveRecord| {
         record.victim = known.wait.victim;
         record.from = from as u16;
         record.to = to.number as u16;

@@ -1,9 +1,11 @@
 //! The model's run and the probes' records to a Capture, as a collector would write it.
 
+use std::collections::BTreeMap;
+
 use cronx_abi::ABI_VERSION;
 use cronx_recording::{Capture, CaptureHeader, Stolen, Target, Trailer};
 
-use crate::model::{self, PERIODS_PER_READING, Run, Track};
+use crate::model::{self, PERIODS_PER_READING, Run, Stops, Track};
 use crate::phenomenon::Counts;
 use crate::probes;
 use crate::truth::{self, Truth};
@@ -49,9 +51,23 @@ fn header(run: &Run) -> CaptureHeader {
         target: Target::Processes { pids: Vec::new() },
         profiler_tgid: run.profiler_tgid,
         object: "tp_btf".to_owned(),
+        hooks: hooks(run),
+        offsets: offsets(run),
         sample_hz: (1_000_000_000 / run.sample_period_ns) as u32,
         ..CaptureHeader::default()
     }
+}
+
+/// Of the hooks only the one that not everybody has: it is attached where some cgroup has a quota.
+fn hooks(run: &Run) -> Vec<String> {
+    let quota = run.groups.iter().any(|group| group.has_quota);
+    quota.then(|| "hrtimer_expire_entry".to_owned()).into_iter().collect()
+}
+
+/// Of the kernel's fields only the one that tells what a quota stops.
+fn offsets(run: &Run) -> BTreeMap<String, u64> {
+    let by_thread = run.stops == Stops::Thread;
+    by_thread.then(|| ("TASK_THROTTLED".to_owned(), 928)).into_iter().collect()
 }
 
 /// What the kernel counts of the hypervisor's time, between one reading and the next.

@@ -100,8 +100,13 @@ pub enum What {
     },
     /// The sampling clock.
     Sample,
-    /// `hrtimer_expire_entry` of the period timer of this cgroup's quota.
-    Refill(u64),
+    /// `hrtimer_expire_entry` of a timer of a cgroup's quota.
+    Refill {
+        /// The cgroup.
+        cgroup: u64,
+        /// The CPUs of its queues that are out of quota.
+        queues: Vec<u16>,
+    },
     /// The walk over all tasks at the start, which watches the target's.
     WatchTasks {
         /// Every task there is.

@@ -11,7 +11,8 @@
 //! - moves of a queued thread that nobody saw, back to the queue where it was seen last
 //! - a hidden task on a CPU when the probes come, if some cgroup has a quota
 //! - when they go: an unseen switch, or an interrupt in progress whose beginning was unseen
-//! - a move of a thread that was out of quota to another cgroup, before it has run
+//! - a thread that waits or runs moved to another cgroup, or to another class of priorities, where some
+//!   cgroup has a quota
 //! - a thread of the load that hides what happens on top of it
 
 mod balance;
@@ -27,5 +28,5 @@ mod wake;
 mod window;
 
 pub(crate) use journal::{Doing, Slice, Track, Wait};
-pub(crate) use machine::Task;
+pub(crate) use machine::{Stops, Task};
 pub(crate) use window::{PERIODS_PER_READING, Run, run};

@@ -82,7 +82,7 @@ impl Probes {
             What::Enter { layer, vector } => self.enter(*layer, *vector),
             What::Exit { layer, vector } => self.exit(*layer, *vector)?,
             What::Sample => self.sample(&hook.current)?,
-            What::Refill(cgroup) => self.refill(*cgroup),
+            What::Refill { cgroup, queues } => self.refill(*cgroup, queues),
             What::WatchTasks { tasks, targets } => self.watch_tasks(tasks, targets),
             What::TellOpenWaits(tasks) => self.tell_open_waits(tasks),
         }
@@ -94,9 +94,15 @@ impl Probes {
         &mut self.cpus[self.here]
     }
 
-    fn refill(&mut self, cgroup: u64) {
+    fn refill(&mut self, cgroup: u64, queues: &[u16]) {
         let now_ns = self.now_ns;
-        self.cpu().emit(kind::REFILL, 0, now_ns, |header| RefillRecord { header, cgroup });
+        for &queue in queues {
+            if self.cpus[usize::from(queue)].is_watched() {
+                let reserved = [0; 3];
+                let refill = |header| RefillRecord { header, cgroup, queue, reserved };
+                self.cpu().emit(kind::REFILL, 0, now_ns, refill);
+            }
+        }
     }
 }
 
@@ -116,6 +122,6 @@ fn number(what: &What) -> Option<usize> {
         What::Exit { layer, .. } if soft(layer) => hook::SOFT_EXIT,
         What::Exit { .. } => hook::HARD_EXIT,
         What::Sample => hook::SAMPLE,
-        What::Refill(_) | What::WatchTasks { .. } | What::TellOpenWaits(_) => return None,
+        What::Refill { .. } | What::WatchTasks { .. } | What::TellOpenWaits(_) => return None,
     })
 }

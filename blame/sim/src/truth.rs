@@ -7,7 +7,7 @@
 use cronx_abi::{TaskKey, layer};
 use cronx_recording::Class;
 
-use crate::model::{Doing, Run, Slice, Track, Wait};
+use crate::model::{Doing, Run, Slice, Stops, Track, Wait};
 
 /// All that is true of a scenario.
 #[derive(Debug, Clone, Default)]
@@ -109,11 +109,8 @@ struct Tiling<'a> {
     run: &'a Run,
     wait: &'a Wait,
     close_ns: u64,
-    /// Between these a thread that was throttled may have been let go: which refill did it, no record
-    /// tells, and whether any did, only its switch-in.
-    perhaps_free_ns: (u64, u64),
-    /// From here on nobody knows on which queue it was: a move was not seen.
-    perhaps_elsewhere_ns: u64,
+    /// When nobody may know whether it was throttled, or on which queue it was.
+    doubts: Vec<(u64, u64)>,
     tiles: Vec<TrueTile>,
 }
 
@@ -122,18 +119,8 @@ impl<'a> Tiling<'a> {
         let stopped_ns = run.stopped_ns;
         let closed = wait.close_ns.filter(|&close_ns| close_ns <= stopped_ns);
         let close_ns = closed.unwrap_or(stopped_ns.max(wait.open_ns));
-        let moved_unseen = wait.stops.iter().any(|stop| !stop.seen);
-        let mut tiling = Self {
-            run,
-            wait,
-            close_ns,
-            perhaps_free_ns: (u64::MAX, u64::MAX),
-            perhaps_elsewhere_ns: if moved_unseen { wait.queued_ns } else { u64::MAX },
-            tiles: Vec::new(),
-        };
-        if let Some((first_ns, last_ns)) = tiling.refills() {
-            tiling.perhaps_free_ns = (first_ns, closed.map_or(u64::MAX, |_| last_ns));
-        }
+        let mut tiling = Self { run, wait, close_ns, doubts: Vec::new(), tiles: Vec::new() };
+        tiling.doubts = tiling.doubts();
         tiling.placement();
         tiling.queues();
         let told_open_ns = if wait.waking_seen { wait.open_ns } else { wait.queued_ns };
@@ -154,25 +141,68 @@ impl<'a> Tiling<'a> {
         }
     }
 
-    /// If it was throttled: the first and the last refill of its group, or of one above it, within the
-    /// wait.
-    fn refills(&self) -> Option<(u64, u64)> {
-        if self.wait.throttled_until_ns == 0 {
+    fn doubts(&self) -> Vec<(u64, u64)> {
+        let wait = self.wait;
+        let mut doubts = Vec::new();
+        if wait.stops.iter().any(|stop| !stop.seen) {
+            let from_ns = if wait.throttled.is_empty() { wait.queued_ns } else { wait.open_ns };
+            doubts.push((from_ns, u64::MAX));
+        }
+        for (at, stop) in wait.stops.iter().enumerate() {
+            let next = wait.stops.get(at + 1);
+            let from_ns = if at == 0 { wait.open_ns } else { stop.from_ns };
+            let to_ns = next.map_or(u64::MAX, |next| next.from_ns);
+            let ended = next.map_or(wait.walked_throttled, |next| next.throttled);
+            match self.run.stops {
+                Stops::Thread => doubts.extend(self.which_refill(at, (from_ns, to_ns))),
+                Stops::Queue => doubts.extend(self.since_when((from_ns, to_ns), stop.cpu, ended)),
+            }
+        }
+        doubts
+    }
+
+    /// Of a thread that was stopped by itself: which of the refills let it go, if some of its group ran
+    /// between them. Of one that came from another queue also whether it was let go there.
+    fn which_refill(&self, stay: usize, span_ns: (u64, u64)) -> Option<(u64, u64)> {
+        if self.wait.throttled.is_empty() {
             return None;
         }
+        let refills = self.refills(span_ns, self.wait.stops[stay].cpu);
+        let first_ns = if stay == 0 { refills.iter().min().copied()? } else { span_ns.0 };
+        Some((first_ns, refills.iter().max().copied()?))
+    }
+
+    /// Of a queue that was stopped: since when, if who left the CPU before was not known; and where
+    /// no refill tells whose quota it was, whichever of them left.
+    fn since_when(&self, span_ns: (u64, u64), cpu: usize, ended: bool) -> Vec<(u64, u64)> {
+        let (from_ns, to_ns) = span_ns;
+        if ended {
+            return vec![span_ns];
+        }
+        let Some(&last_ns) = self.refills(span_ns, cpu).iter().max() else { return Vec::new() };
+        let unseen = self.run.journal.tracks[cpu].doubts.iter();
+        let unseen = unseen.filter(|doubt| doubt.0 < last_ns.min(to_ns) && doubt.1 > from_ns);
+        unseen.map(|doubt| (from_ns, doubt.1.min(last_ns))).collect()
+    }
+
+    /// Refills of its group, or of one above it, where the queue of `cpu` was out of quota.
+    fn refills(&self, (from_ns, to_ns): (u64, u64), cpu: usize) -> Vec<u64> {
         let above = |group: usize| self.run.groups[group].parent;
         let own: Vec<_> = std::iter::successors(Some(self.wait.group), |&g| above(g)).collect();
-        let window = self.wait.open_ns..=self.close_ns;
         let refills = self.run.journal.refills.iter();
-        let its = refills.filter(|(at_ns, group)| window.contains(at_ns) && own.contains(group));
-        let its = its.map(|&(at_ns, _)| (at_ns, at_ns));
-        its.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        let its = refills.filter(|(at_ns, group, queue)| {
+            (from_ns..=to_ns).contains(at_ns) && own.contains(group) && *queue == cpu
+        });
+        its.map(|&(at_ns, ..)| at_ns).collect()
     }
 
     /// From the opening to the queue, by who has the CPU of that queue, whatever interrupts.
     fn placement(&mut self) {
         let cpu = self.wait.stops[0].cpu;
         let (from_ns, to_ns) = (self.wait.open_ns, self.wait.queued_ns.min(self.close_ns));
+        if self.wait.throttled.first().is_some_and(|&(since_ns, _)| since_ns == from_ns) {
+            return self.lay(from_ns, to_ns, Class::Throttled, None, (cpu, Leeway::default()));
+        }
         let track = &self.run.journal.tracks[cpu];
         for slice in slices(track, from_ns, to_ns) {
             let (from_ns, to_ns) = (slice.from_ns.max(from_ns), slice.to_ns.min(to_ns));
@@ -195,18 +225,31 @@ impl<'a> Tiling<'a> {
         }
     }
 
+    /// A throttled thread finds what runs when it may run at last.
     fn queue(&mut self, cpu: usize, from_ns: u64, to_ns: u64) {
         if from_ns >= to_ns {
             return;
         }
+        let mut at_ns = from_ns;
+        for &(since_ns, until_ns) in self.wait.throttled.iter().filter(|span| span.0 < span.1) {
+            let (since_ns, until_ns) = (since_ns.clamp(at_ns, to_ns), until_ns.clamp(at_ns, to_ns));
+            self.along(cpu, (at_ns, since_ns.max(at_ns)), false);
+            self.along(cpu, (since_ns, until_ns), true);
+            at_ns = until_ns.max(at_ns);
+        }
+        self.along(cpu, (at_ns, to_ns.max(at_ns)), false);
+    }
+
+    fn along(&mut self, cpu: usize, (from_ns, to_ns): (u64, u64), throttled: bool) {
+        if from_ns >= to_ns {
+            return;
+        }
         let track = &self.run.journal.tracks[cpu];
-        // A throttled thread finds what runs when it may run at last.
-        let able_ns = self.wait.throttled_until_ns.clamp(from_ns, to_ns);
-        let found = slices(track, able_ns, able_ns + 1).next().map_or(0, |slice| slice.from_ns);
+        let found = slices(track, from_ns, from_ns + 1).next().map_or(0, |slice| slice.from_ns);
         let first = track.moments.partition_point(|m| m.from_ns <= from_ns).saturating_sub(1);
         for (at, moment) in track.moments.iter().enumerate().skip(first) {
             let end_ns = track.moments.get(at + 1).map_or(u64::MAX, |next| next.from_ns);
-            let (from_ns, end_ns) = (moment.from_ns.max(from_ns), end_ns.min(to_ns));
+            let span_ns = (moment.from_ns.max(from_ns), end_ns.min(to_ns));
             if moment.from_ns >= to_ns {
                 return;
             }
@@ -215,11 +258,13 @@ impl<'a> Tiling<'a> {
                 Leeway { unknown: moment.stolen, steal: moment.stolen, ..Leeway::default() };
             match moment.doing {
                 Doing::Interrupt(layer, vector) => {
-                    self.interrupt((from_ns, end_ns), layer, vector, (cpu, stolen));
+                    self.interrupt(span_ns, layer, vector, (cpu, stolen));
+                }
+                Doing::Task if throttled => {
+                    self.lay(span_ns.0, span_ns.1, Class::Throttled, Some(cpu), (cpu, stolen));
                 }
                 Doing::Task => {
-                    let is_first = slice.from_ns == found;
-                    self.task((from_ns, end_ns), slice, is_first, (cpu, stolen));
+                    self.task(span_ns, slice, slice.from_ns == found, (cpu, stolen));
                 }
             }
         }
@@ -230,22 +275,12 @@ impl<'a> Tiling<'a> {
         self.push(span_ns, class, Who::Interrupt { layer, vector }, Some(at.0), at);
     }
 
-    /// Until its group has quota again the victim waits for that, whoever runs.
-    fn task(
-        &mut self,
-        (from_ns, to_ns): (u64, u64),
-        slice: &Slice,
-        is_first: bool,
-        at: (usize, Leeway),
-    ) {
-        let until_ns = self.wait.throttled_until_ns.clamp(from_ns, to_ns);
-        self.lay(from_ns, until_ns, Class::Throttled, Some(at.0), at);
-        let span_ns = (until_ns, to_ns);
+    fn task(&mut self, span_ns: (u64, u64), slice: &Slice, is_first: bool, at: (usize, Leeway)) {
         if slice.task < usize::from(self.run.cpus) {
             let class = if is_first { Class::IdleExit } else { Class::Idle };
             // Which idle slice it found first depends on when it was let go.
-            let (first_ns, last_ns) = self.perhaps_free_ns;
-            let found = first_ns < last_ns && (slice.from_ns..slice.to_ns).contains(&last_ns);
+            let touched = |doubt: &(u64, u64)| doubt.0 <= slice.to_ns && doubt.1 >= slice.from_ns;
+            let found = self.doubts.iter().any(touched);
             let leeway = Leeway { unknown: found || at.1.unknown, ..at.1 };
             return self.push(span_ns, class, Who::Nobody, Some(at.0), (at.0, leeway));
         }
@@ -293,8 +328,7 @@ impl<'a> Tiling<'a> {
     ) {
         let before_queue = from_ns < self.wait.queued_ns;
         let doubts = &self.run.journal.tracks[on].doubts;
-        let own = [self.perhaps_free_ns, (self.perhaps_elsewhere_ns, u64::MAX)];
-        let doubts = doubts.iter().copied().chain(own);
+        let doubts = doubts.iter().chain(&self.doubts).copied();
         let ends = doubts.clone().flat_map(|(from_ns, to_ns)| [from_ns, to_ns]);
         let mut cuts: Vec<_> = ends.filter(|at| (from_ns + 1..to_ns).contains(at)).collect();
         cuts.extend([from_ns, to_ns]);

@@ -40,35 +40,3 @@ fn by_victim_and_time_with_numbers_for_names() {
         "#]],
     );
 }
-
-#[test]
-fn an_open_wait_is_throttled_to_its_end() {
-    let task = "10 cpu0 task victim cgroup=9";
-    let open = "1000 cpu0 open victim 900..900 preempted throttled";
-    check(
-        &format!("{task}\n {open}"),
-        expect![[r#"
-        1 900..1000 censored: throttled@0=900..1000
-    "#]],
-    );
-    check(
-        &format!("{task}\n 950 cpu1 refill 9\n {open}\n end cpu0 hog 800"),
-        expect![[r#"
-        1 900..1000 censored: throttled@0=900..950 unknown@0=950..1000
-    "#]],
-    );
-}
-
-#[test]
-fn from_when_on_a_refill_may_be_lost_nobody_knows() {
-    check(
-        "10 cpu0 task victim cgroup=9
-         920 cpu1 slice hog 910
-         lost cpu1 1
-         930 cpu1 slice hog 925
-         1000 cpu0 open victim 900..900 preempted throttled",
-        expect![[r#"
-            1 900..1000 censored: throttled@0=900..920 unknown@0=920..1000
-        "#]],
-    );
-}

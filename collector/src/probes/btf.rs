@@ -58,26 +58,27 @@ pub(super) fn load(
     let btf = Btf::from_sys_fs().map_err(|e| unusable(deepest(&e)))?;
     let common = Common::new(settings);
     let mut loader = object::loader(kernel, offsets, &common);
-    let period_timer = period_timer();
-    if let Some(address) = &period_timer {
-        loader.override_global("PERIOD_TIMER", address, true);
+    let timers = quota_timers();
+    for (global, address) in timers.iter().flatten() {
+        loader.override_global(global, address, true);
     }
+    loader.override_global("POSSIBLE_CPUS", &kernel.possible_cpus, true);
     // aya has no type for task storage, and needs none: user space never touches it.
     loader.btf(Some(&btf)).allow_unsupported_maps();
     let object = loader.load(OBJECT).map_err(|error| match &error {
         EbpfError::BtfError(_) => unusable(deepest(&error)),
         _ => Error::Refused { what: "the probes' maps".into(), reason: deepest(&error), log: None },
     })?;
-    Ok((object, Kind { btf, open_waits: None, sees_refills: period_timer.is_some() }))
+    Ok((object, Kind { btf, open_waits: None, sees_refills: timers.is_some() }))
 }
 
-/// Where the kernel refills quotas, if any cgroup has one.
-fn period_timer() -> Option<u64> {
-    if !cgroups::any_has_quota() {
-        return None;
-    }
+/// Where the kernel refills quotas, by the probes' global, if any cgroup has one.
+fn quota_timers() -> Option<[(&'static str, u64); 2]> {
+    let timers =
+        [("PERIOD_TIMER", "sched_cfs_period_timer"), ("SLACK_TIMER", "sched_cfs_slack_timer")];
     // Hidden addresses are 0, and no timer's function is there: then no refill is seen.
-    Some(kernel::symbol("sched_cfs_period_timer").unwrap_or(0))
+    let address = |function| kernel::symbol(function).unwrap_or(0);
+    cgroups::any_has_quota().then(|| timers.map(|(global, function)| (global, address(function))))
 }
 
 impl Kind {

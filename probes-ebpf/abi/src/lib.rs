@@ -21,7 +21,7 @@ pub mod bucket;
 
 /// Version of everything in this crate. The object carries it as the global `ABI_VERSION`, the
 /// Capture in its header; either is refused when it differs.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Bytes of a task's name in the kernel, its NUL included (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
@@ -52,7 +52,7 @@ pub mod kind {
     pub const UNSEEN_CLOSE: u8 = 8;
     /// [`super::UnopenedRecord`]: a watched thread was switched in and no opening had been seen.
     pub const UNOPENED: u8 = 9;
-    /// [`super::RefillRecord`]: the period timer of a cgroup's quota expired.
+    /// [`super::RefillRecord`]: a cgroup that was out of quota on a CPU gets more.
     pub const REFILL: u8 = 10;
 }
 
@@ -61,6 +61,8 @@ pub mod flag {
     /// On SLICE and WAIT: the task known to occupy the CPU was not the one that left it. On
     /// INTERRUPT: its beginning or its end was not seen; it lies somewhere in the time given.
     pub const CONTRADICTS: u8 = 1;
+    /// On MOVE: when it left that queue the thread was out of quota.
+    pub const THROTTLED: u8 = 2;
 }
 
 /// What [`Wait::opening`] holds.
@@ -77,6 +79,8 @@ pub mod opening {
 pub mod wait_flag {
     /// When it opened, the victim's cgroup was out of quota: until a refill nobody could let it run.
     pub const THROTTLED: u8 = 1;
+    /// On OPEN: it was so when the recording stopped.
+    pub const THROTTLED_AT_STOP: u8 = 2;
 }
 
 /// What [`InterruptRecord::layer`] and the high byte of [`Waker::interrupt`] hold.
@@ -297,14 +301,20 @@ pub struct UnopenedRecord {
     pub victim: TaskKey,
 }
 
-/// [`kind::REFILL`]: a cgroup has quota again, and who was throttled in it or below it may run.
+/// [`kind::REFILL`]: a timer of a cgroup's quota expired, at the end of a period or to share out what
+/// was not used. Told for each CPU on whose queue the cgroup was out of quota till then and somebody
+/// watched waits. Whether this refill reaches that queue, the kernel decides next.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RefillRecord {
-    /// `at_ns` is the expiry of the period timer, on the CPU that took it: any.
+    /// `at_ns` is the expiry of the timer, on the CPU that took it: any.
     pub header: Header,
     /// Whose quota, as [`TaskRecord::cgroup`].
     pub cgroup: u64,
+    /// The CPU of that queue.
+    pub queue: u16,
+    /// Always 0.
+    pub reserved: [u16; 3],
 }
 
 /// Whom the kernel side watches: the global `FILTER`.
@@ -389,7 +399,7 @@ pub mod hook {
     pub const SOFT_EXIT: usize = 10;
     /// A tick of the sampling clock.
     pub const SAMPLE: usize = 11;
-    /// `hrtimer_expire_entry`: of interest is the period timer of a quota.
+    /// `hrtimer_expire_entry`: of interest are the two timers of a quota.
     pub const TIMER: usize = 12;
     /// How many there are.
     pub const COUNT: usize = 13;
@@ -537,7 +547,7 @@ records! {
     TaskRecord: 96,
     OpenWaitRecord: 88,
     UnopenedRecord: 40,
-    RefillRecord: 32,
+    RefillRecord: 40,
     TaskState: 128,
     HookCount: 24,
     CpuState: 448,

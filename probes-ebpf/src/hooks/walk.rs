@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use core::ffi::c_void;
-use cronx_abi::{OpenWaitRecord, filter, kind, target};
+use cronx_abi::{OpenWaitRecord, filter, kind, target, wait_flag};
 
 use crate::{
     cpu::Cpu,
@@ -87,6 +87,9 @@ fn tell(ctx: *mut c_void) -> Option<()> {
         record.wait = known.wait;
         // Where the kernel has it: if that is not where it was counted, a move was not seen.
         record.wait.cpu = task::read::<u32>(task, &offsets::TASK_CPU) as u16;
+        if task::is_throttled(task) {
+            record.wait.flags |= wait_flag::THROTTLED_AT_STOP;
+        }
     });
     Some(())
 }

@@ -89,6 +89,34 @@ pub static TIMER_FUNCTION: Global<u64> = Global::new(ABSENT);
 #[unsafe(no_mangle)]
 pub static GROUP_PERIOD_TIMER: Global<u64> = Global::new(ABSENT);
 
+/// Offset of `task_group.cfs_bandwidth.slack_timer`.
+#[unsafe(no_mangle)]
+pub static GROUP_SLACK_TIMER: Global<u64> = Global::new(ABSENT);
+
+/// Offset of `task_group.cfs_bandwidth.throttled_cfs_rq`: its queues that are out of quota.
+#[unsafe(no_mangle)]
+pub static GROUP_THROTTLED: Global<u64> = Global::new(ABSENT);
+
+/// Offset of `cfs_rq.throttled_list`, by which they hang there.
+#[unsafe(no_mangle)]
+pub static CFS_RQ_THROTTLED_LIST: Global<u64> = Global::new(ABSENT);
+
+/// Offset of `cfs_rq.rq`.
+#[unsafe(no_mangle)]
+pub static CFS_RQ_RQ: Global<u64> = Global::new(ABSENT);
+
+/// Offset of `rq.cpu`.
+#[unsafe(no_mangle)]
+pub static RQ_CPU: Global<u64> = Global::new(ABSENT);
+
+/// CPU numbers are below this.
+#[unsafe(no_mangle)]
+pub static POSSIBLE_CPUS: Global<u32> = Global::new(0);
+
+/// Address of `sched_cfs_slack_timer`.
+#[unsafe(no_mangle)]
+pub static SLACK_TIMER: Global<u64> = Global::new(ABSENT);
+
 /// Address of `sched_cfs_period_timer`.
 #[unsafe(no_mangle)]
 pub static PERIOD_TIMER: Global<u64> = Global::new(ABSENT);

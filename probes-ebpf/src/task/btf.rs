@@ -138,7 +138,12 @@ pub fn task_group_id(group: *const u8) -> u64 {
 /// Reads kernel memory at an offset.
 #[inline(always)]
 pub fn probe<T>(from: *const u8, offset: &Global<u64>) -> Result<T, i32> {
-    let at = from.wrapping_add(offset.load() as usize);
+    probe_at(from.wrapping_add(offset.load() as usize))
+}
+
+/// Reads kernel memory.
+#[inline(always)]
+pub fn probe_at<T>(at: *const u8) -> Result<T, i32> {
     // SAFETY: a probe read fails rather than faults.
     unsafe { bpf_probe_read_kernel(at.cast::<T>()) }
 }

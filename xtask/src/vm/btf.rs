@@ -20,8 +20,8 @@ const TYPEDEF: u32 = 8;
 const FUNC_PROTO: u32 = 13;
 
 /// The structs that the probes read.
-const STRUCTS: [&str; 6] =
-    ["task_struct", "task_group", "cgroup", "kernfs_node", "cfs_rq", "hrtimer"];
+const STRUCTS: [&str; 7] =
+    ["task_struct", "task_group", "cgroup", "kernfs_node", "cfs_rq", "hrtimer", "rq"];
 
 /// A type as words, those of its name and of other types among them.
 type Words = Vec<u32>;

@@ -9,10 +9,11 @@ impl Machine {
     /// `cpu` pulls a task from another queue to its own.
     pub(crate) fn pull(&mut self, cpu: usize) {
         let here = cpu as u16;
-        let fit = |task: &super::Task| {
-            task.state == State::Queued && !task.claimed && !task.throttled && task.cpu != here
-        };
-        if let Some(id) = self.any_task(fit).filter(|&id| self.may_move(cpu, id, cpu)) {
+        let fit =
+            |task: &super::Task| task.state == State::Queued && !task.claimed && task.cpu != here;
+        let picked = self.any_task(fit);
+        let may = |id: &TaskId| !self.is_throttled(*id) && self.may_move(cpu, *id, cpu);
+        if let Some(id) = picked.filter(may) {
             self.migrate(cpu, id, cpu);
             self.meet(P::BalancerMove);
         }
@@ -44,11 +45,16 @@ impl Machine {
         let seen = self.call(cpu, What::Migrate { migrant: self.view(id), to: to as u16 });
         self.cpus[from].queue.retain(|&queued| queued != id);
         self.cpus[to].queue.push(id);
+        let throttled = self.is_throttled(id);
         self.tasks[id].cpu = to as u16;
+        self.look_at_quota(id);
         let now_ns = self.now_ns;
         let Some(wait) = self.tasks[id].wait else { return };
+        if throttled {
+            self.meet(P::MoveWhileThrottled);
+        }
         let wait = &mut self.journal.waits[wait];
-        wait.stops.push(Stop { from_ns: now_ns, cpu: to, seen });
+        wait.stops.push(Stop { from_ns: now_ns, cpu: to, seen, throttled });
         if !seen && wait.queued_seen {
             self.meet(P::MoveUnseen);
         }

@@ -228,7 +228,7 @@ impl Machine {
             Thing::Rename => self.rename(cpu),
             Thing::SetPriority => self.set_priority(),
             Thing::SetGroup => self.set_group(),
-            Thing::Exhaust => self.exhaust(),
+            Thing::Exhaust => self.exhaust(cpu),
             Thing::Refill => self.refill(cpu),
             Thing::Steal => self.steal(cpu, habits.pace_ns),
             Thing::EmptyInbox => self.look_at_inbox(cpu),

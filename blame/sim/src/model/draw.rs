@@ -4,7 +4,7 @@ use cronx_abi::TaskKey;
 
 use super::journal::{Doing, Journal, Track};
 use super::life::comm;
-use super::machine::{Cpu, Group, Machine, State, Task};
+use super::machine::{Cpu, Group, Machine, State, Stops, Task};
 use crate::phenomenon::Counts;
 use crate::random::Random;
 
@@ -19,7 +19,8 @@ const PERIODS_NS: [u64; 8] = [20, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_00
 pub(crate) fn draw(mut random: Random, pace_ns: u64) -> Machine {
     let cpus = 1 + random.below(4) as usize;
     let now_ns = 1_000_000_000 + random.below(1_000_000_000);
-    let groups = groups(&mut random);
+    let groups = groups(&mut random, cpus);
+    let stops = if random.one_in(2) { Stops::Queue } else { Stops::Thread };
     let wanted_ns = pace_ns * [5, 20, 100][random.below(3) as usize];
     let longer = PERIODS_NS.iter().find(|&&period_ns| period_ns >= wanted_ns);
     let sample_period_ns = longer.copied().unwrap_or(5_000_000);
@@ -28,6 +29,7 @@ pub(crate) fn draw(mut random: Random, pace_ns: u64) -> Machine {
         cpus: (0..cpus).map(|cpu| idle_cpu(cpu, now_ns)).collect(),
         tasks: (0..cpus).map(idle_task).collect(),
         groups,
+        stops,
         journal: Journal { tracks: vec![Track::default(); cpus], ..Journal::default() },
         hooks: Vec::new(),
         attached: false,
@@ -48,14 +50,15 @@ pub(crate) fn draw(mut random: Random, pace_ns: u64) -> Machine {
 }
 
 /// The root, a pair with a quota on the parent, a pair with one each, and one without.
-fn groups(random: &mut Random) -> Vec<Group> {
+fn groups(random: &mut Random, cpus: usize) -> Vec<Group> {
     let quota = !random.one_in(3);
     let group = |id, path: &str, parent, has_quota| Group {
         id,
         path: path.to_owned(),
         parent,
         has_quota: has_quota && quota,
-        out_of_quota: false,
+        exhausted: vec![false; cpus],
+        stopped: vec![false; cpus],
     };
     vec![
         group(1, "/", None, false),

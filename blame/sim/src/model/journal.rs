@@ -53,6 +53,8 @@ pub(crate) struct Stop {
     pub(crate) cpu: usize,
     /// Whether the probes could see it come from another queue.
     pub(crate) seen: bool,
+    /// Whether it was out of quota there.
+    pub(crate) throttled: bool,
 }
 
 /// One wait of a thread of the load.
@@ -65,8 +67,8 @@ pub(crate) struct Wait {
     /// The switch-in.
     pub(crate) close_ns: Option<u64>,
     pub(crate) stops: Vec<Stop>,
-    /// Out of quota from the opening until then; 0 if it never was, `u64::MAX` if it still is.
-    pub(crate) throttled_until_ns: u64,
+    /// When it was out of quota; `u64::MAX` if it still is.
+    pub(crate) throttled: Vec<(u64, u64)>,
     /// Whether the probes could see that it was queued, and that it was switched in.
     pub(crate) queued_seen: bool,
     pub(crate) close_seen: bool,
@@ -76,6 +78,15 @@ pub(crate) struct Wait {
     pub(crate) group: usize,
     /// The walk found it open.
     pub(crate) walked: bool,
+    /// And out of quota.
+    pub(crate) walked_throttled: bool,
+}
+
+impl Wait {
+    /// Whether it is out of quota.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.throttled.last().is_some_and(|&(_, until_ns)| until_ns == u64::MAX)
+    }
 }
 
 /// All of it.
@@ -83,8 +94,8 @@ pub(crate) struct Wait {
 pub(crate) struct Journal {
     pub(crate) tracks: Vec<Track>,
     pub(crate) waits: Vec<Wait>,
-    /// When a period timer expired, and of which group.
-    pub(crate) refills: Vec<(u64, usize)>,
+    /// When a timer of a quota expired, of which group, and on which queue it was out till then.
+    pub(crate) refills: Vec<(u64, usize, usize)>,
     /// Watched threads switched in of whose opening no hook could tell: instants.
     pub(crate) unopened_ns: Vec<u64>,
     /// Watched threads switched out of whose switch-in no hook could tell: instants.

@@ -90,33 +90,31 @@ impl Machine {
         self.meet(P::Rename);
     }
 
-    /// The task of `cpu` sets some task's priority. A throttled one's would let it go.
+    /// The task of `cpu` sets some task's priority. Where there are quotas only a sleeper's: another
+    /// would be let go by it, or would have used what it no longer counts for.
     pub(crate) fn set_priority(&mut self) {
-        let fit = |task: &Task| is_free(task) && !task.kernel;
-        let Some(id) = self.any_task(fit) else { return };
+        let Some(id) = self.any_to_change() else { return };
         let Some((priority, policy)) = self.random.pick(&PRIORITIES) else { return };
         let task = &mut self.tasks[id];
         (task.priority, task.policy) = (priority, policy);
         self.meet(P::PriorityChange);
     }
 
-    /// Some task is moved to another cgroup. That of one that waits for quota would let it go, and no
-    /// record says so: beyond the probes.
+    /// Some task is moved to another cgroup. For one that waits or runs no record says since when the
+    /// other quota is its own: beyond the probes.
     pub(crate) fn set_group(&mut self) {
-        let fit = |task: &Task| is_free(task) && !task.kernel;
-        let Some(id) = self.any_task(fit) else { return };
-        let waits_throttled = self.tasks[id].wait.is_some_and(|wait| {
-            let wait = &self.journal.waits[wait];
-            wait.close_ns.is_none() && wait.throttled_until_ns > 0
-        });
-        if waits_throttled {
-            return;
-        }
+        let Some(id) = self.any_to_change() else { return };
         self.tasks[id].group = self.random.below(self.groups.len() as u64) as usize;
         self.meet(P::CgroupChange);
+    }
+
+    fn any_to_change(&mut self) -> Option<TaskId> {
+        let quota = self.groups.iter().any(|group| group.has_quota);
+        let fit = |task: &Task| is_free(task) && (!quota || task.state == State::Blocked);
+        self.any_task(|task| fit(task) && !task.kernel)
     }
 }
 
 fn is_free(task: &Task) -> bool {
-    !task.claimed && !task.throttled && task.state != State::Waking
+    !task.claimed && task.state != State::Waking
 }

@@ -40,7 +40,7 @@ pub(crate) struct Task {
     pub(crate) group: usize,
     pub(crate) state: State,
     pub(crate) cpu: u16,
-    /// Taken off its CPU for want of quota, until a refill.
+    /// Stopped by itself for want of quota, until a refill.
     pub(crate) throttled: bool,
     /// It sleeps and has not been taken off its queue.
     pub(crate) delayed: bool,
@@ -66,7 +66,19 @@ pub(crate) struct Group {
     pub(crate) path: String,
     pub(crate) parent: Option<usize>,
     pub(crate) has_quota: bool,
-    pub(crate) out_of_quota: bool,
+    /// By CPU: it has used up what it had there.
+    pub(crate) exhausted: Vec<bool>,
+    /// By CPU: its queue is stopped.
+    pub(crate) stopped: Vec<bool>,
+}
+
+/// What stops where a group is out of quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stops {
+    /// Its queue of that CPU, once the one of it that runs there leaves.
+    Queue,
+    /// Each thread, at its return to user code: since 6.18.
+    Thread,
 }
 
 /// An interrupt in progress.
@@ -128,6 +140,7 @@ pub(crate) struct Machine {
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) groups: Vec<Group>,
+    pub(crate) stops: Stops,
     pub(crate) journal: Journal,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) attached: bool,
@@ -193,7 +206,7 @@ impl Machine {
             on_cpu: task.state == State::Running,
             on_rq: task.delayed || self.is_on_queue(id),
             sched_delayed: task.delayed,
-            throttled: task.throttled,
+            throttled: self.is_throttled(id),
         }
     }
 

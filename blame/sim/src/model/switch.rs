@@ -1,7 +1,7 @@
 //! One task leaves a CPU, another takes it.
 
 use super::journal::{Stop, Wait};
-use super::machine::{Machine, State, TaskId};
+use super::machine::{Machine, State, Stops, TaskId};
 use crate::hook::What;
 use crate::phenomenon::Phenomenon as P;
 
@@ -27,18 +27,19 @@ const DEAD: u32 = 0x80;
 impl Machine {
     /// Whether anybody on the queue may run.
     pub(crate) fn has_next(&self, cpu: usize) -> bool {
-        self.cpus[cpu].queue.iter().any(|&id| !self.tasks[id].throttled)
+        self.cpus[cpu].queue.iter().any(|&id| !self.is_throttled(id))
     }
 
     /// The task of `cpu` leaves; some task of its queue comes, or none.
     pub(crate) fn switch(&mut self, cpu: usize, leaving: Leaving) {
         let prev = self.cpus[cpu].running;
+        self.stop_queues(cpu, prev);
         let next = self.next(cpu);
         if next == prev {
             return;
         }
         if leaving == Leaving::Throttled {
-            self.tasks[prev].throttled = true;
+            self.tasks[prev].throttled = self.stops == Stops::Thread;
             self.meet(P::Throttled);
         }
         let state = match leaving {
@@ -59,12 +60,13 @@ impl Machine {
         self.watch_sight(cpu, seen);
         self.leave(cpu, prev, leaving, seen);
         self.come(cpu, next, seen);
+        self.review_queue(cpu);
         self.note(cpu);
     }
 
     fn next(&mut self, cpu: usize) -> TaskId {
         let idle = cpu;
-        let eligible = self.cpus[cpu].queue.iter().copied().filter(|&id| !self.tasks[id].throttled);
+        let eligible = self.cpus[cpu].queue.iter().copied().filter(|&id| !self.is_throttled(id));
         let fit: Vec<_> = eligible.collect();
         if !self.idles(cpu) && self.random.one_in(12) {
             return idle;
@@ -197,13 +199,14 @@ impl Machine {
             open_ns,
             queued_ns,
             close_ns: None,
-            stops: vec![Stop { from_ns: queued_ns, cpu, seen: true }],
-            throttled_until_ns: if task.throttled { u64::MAX } else { 0 },
+            stops: vec![Stop { from_ns: queued_ns, cpu, seen: true, throttled: false }],
+            throttled: self.is_throttled(id).then_some((open_ns, u64::MAX)).into_iter().collect(),
             queued_seen: seen,
             close_seen: false,
             waking_seen: true,
             group: task.group,
             walked: false,
+            walked_throttled: false,
         };
         self.tasks[id].wait = Some(self.journal.waits.len());
         self.journal.waits.push(wait);

@@ -95,6 +95,7 @@ impl Machine {
         task.claimed = false;
         let target = usize::from(task.cpu);
         self.cpus[target].queue.push(wakee);
+        self.look_at_quota(wakee);
         let seen = self.call(cpu, What::Wakeup(self.view(wakee)));
         let (waking_ns, waking_seen) =
             self.tasks[wakee].waking.take().unwrap_or((self.now_ns, false));
@@ -118,6 +119,7 @@ impl Machine {
         self.tasks[child].state = State::Queued;
         let target = usize::from(self.tasks[child].cpu);
         self.cpus[target].queue.push(child);
+        self.look_at_quota(child);
         let seen = self.call(cpu, What::WakeupNew(self.view(child)));
         self.open(child, (self.now_ns, self.now_ns), seen);
     }

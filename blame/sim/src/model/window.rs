@@ -5,7 +5,7 @@ use super::Task;
 use super::choose::Habits;
 use super::draw::{LOAD, PROFILER, draw};
 use super::journal::Journal;
-use super::machine::{Group, Machine};
+use super::machine::{Group, Machine, Stops};
 use super::switch::Leaving;
 use crate::hook::{Hook, What};
 use crate::phenomenon::{Counts, Phenomenon as P};
@@ -21,6 +21,7 @@ pub(crate) struct Run {
     pub(crate) journal: Journal,
     pub(crate) tasks: Vec<Task>,
     pub(crate) groups: Vec<Group>,
+    pub(crate) stops: Stops,
     pub(crate) cpus: u16,
     pub(crate) started_ns: u64,
     pub(crate) stopped_ns: u64,
@@ -50,6 +51,7 @@ pub(crate) fn run(seed: u64, steps: u64) -> Run {
         journal: machine.journal,
         tasks: machine.tasks,
         groups: machine.groups,
+        stops: machine.stops,
         cpus: machine.cpus.len() as u16,
         started_ns,
         stopped_ns,
@@ -113,6 +115,10 @@ fn walk(machine: &mut Machine) {
         if wait.close_ns.is_none() {
             (wait.group, wait.walked) = (machine.tasks[id].group, true);
             machine.counts.count(P::OpenAtStop);
+            wait.walked_throttled = wait.is_stopped();
+            if wait.walked_throttled {
+                machine.counts.count(P::ThrottledAtStop);
+            }
         }
     }
     let tasks = living.iter().map(|&id| machine.view(id)).collect();
@@ -190,5 +196,7 @@ fn rouse(machine: &mut Machine, cpu: usize) {
     let newcomer = machine.child(parent, false);
     machine.tasks[newcomer].cpu = cpu as u16;
     machine.tasks[newcomer].claimed = false;
+    // Below no quota.
+    machine.tasks[newcomer].group = 0;
     machine.first_wake(cpu, newcomer);
 }

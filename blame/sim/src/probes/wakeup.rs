@@ -1,6 +1,6 @@
 //! Mirrors `wakeup.rs`: wake-ups and moves between queues.
 
-use cronx_abi::{MoveRecord, Wait, Waker, kind, opening, task_state, wait_flag};
+use cronx_abi::{MoveRecord, Wait, Waker, flag, kind, opening, task_state, wait_flag};
 
 use super::{Probes, task};
 use crate::hook::TaskView;
@@ -95,7 +95,8 @@ impl Probes {
         self.cpus[counted].uncount();
         // The kernel changes the task's CPU after this.
         let from = migrant.cpu;
-        self.cpu().emit(kind::MOVE, 0, now_ns, |header| MoveRecord {
+        let flags = if migrant.throttled { flag::THROTTLED } else { 0 };
+        self.cpu().emit(kind::MOVE, flags, now_ns, |header| MoveRecord {
             header,
             victim,
             from,

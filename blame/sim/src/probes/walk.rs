@@ -1,6 +1,6 @@
 //! Mirrors `hooks/walk.rs`: the walks over all tasks, at the start and at the stop.
 
-use cronx_abi::{OpenWaitRecord, Wait, kind, task_state};
+use cronx_abi::{OpenWaitRecord, Wait, kind, task_state, wait_flag};
 
 use super::{Probes, task::Storage};
 use crate::hook::TaskView;
@@ -25,7 +25,8 @@ impl Probes {
             let waits = |known: &&mut Storage| known.state == task_state::QUEUED;
             let Some(known) = self.watched(task).filter(waits) else { continue };
             // Where the kernel has it: if that is not where it was counted, a move was not seen.
-            let wait = Wait { cpu: task.cpu, ..known.wait };
+            let still = if task.throttled { wait_flag::THROTTLED_AT_STOP } else { 0 };
+            let wait = Wait { cpu: task.cpu, flags: known.wait.flags | still, ..known.wait };
             self.name(task);
             // One that runs was switched in and nobody saw it.
             let told = if task.on_cpu { kind::UNSEEN_CLOSE } else { kind::OPEN };

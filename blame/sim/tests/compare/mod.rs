@@ -51,7 +51,10 @@ fn agrees(piece: &TiledPiece, tile: &TrueTile, strict: Strict) -> bool {
         Class::Steal => tile.leeway.steal,
         Class::Placement if tile.leeway.placement => (said.1, said.2) == (Who::Nobody, None),
         _ if strict == Strict::NamesLost => {
-            same_task || [piece.class, tile.class].contains(&Class::Throttled)
+            // When it was let go decides which idle slice it found.
+            let idle = |class| [Class::Idle, Class::IdleExit].contains(&class);
+            let quota = [piece.class, tile.class].contains(&Class::Throttled);
+            same_task || quota || (idle(piece.class) && idle(tile.class))
         }
         _ => same_task && tile.leeway.class,
     }
