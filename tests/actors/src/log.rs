@@ -90,15 +90,14 @@ impl Log {
         self.ran.push(Ran { from_ns, to_ns: last_ns, cpu });
     }
 
-    /// One system call, which holds the CPU from its beginning. When it came back does not say when it
-    /// was over, since others may have run then: the thread's own time does.
+    /// One system call, which holds the CPU to its end. Before it came back the one that waited for it
+    /// may have run; but he waited no more then, and what he waited for was the call. The thread's
+    /// time as the kernel counts it does not tell: from a wake-up that is to preempt it on, the
+    /// kernel's clock may stand still until the switch.
     pub fn call(&mut self, call: impl FnOnce()) {
-        let (from_ns, spent_ns) = (now_ns(), spent_ns());
+        let from_ns = now_ns();
         call();
-        let to_ns = now_ns().min(from_ns + self::spent_ns() - spent_ns);
-        // On its way in and out it may have been made to wait.
-        self.near(from_ns);
-        self.ran.push(Ran { from_ns, to_ns, cpu: own_cpu() });
+        self.ran.push(Ran { from_ns, to_ns: now_ns(), cpu: own_cpu() });
     }
 
     /// It may have run since then.
@@ -156,11 +155,6 @@ fn progress() {
 /// CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
-}
-
-/// What the calling thread has had of CPUs.
-fn spent_ns() -> u64 {
-    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn clock_ns(clock: libc::clockid_t) -> u64 {

@@ -106,7 +106,7 @@ pub fn judge(case: &Case, take: &Take) -> Result<Row> {
         Truth::Logs(rest) => {
             by_logs(&evidence, &mut row, |wait| truth::pinned(wait, 1));
             if let Some(class) = rest {
-                demand_rest(&evidence, &mut row, class);
+                demand_rest(&evidence, &mut row, &[class]);
             }
         }
         Truth::Placed => {
@@ -118,7 +118,7 @@ pub fn judge(case: &Case, take: &Take) -> Result<Row> {
         Truth::QuotaAndHog => quota::beside_a_hog(&evidence, &mut row)?,
         Truth::Workers => counted::workers(&evidence, &mut row),
         Truth::Profiler => counted::profiler(&evidence, &mut row)?,
-        Truth::Idle(class) => counted::idle(&evidence, &mut row, class),
+        Truth::Idle(classes) => counted::idle(&evidence, &mut row, classes),
         Truth::Chain => chain::judge(&evidence, &mut row)?,
     }
     bars(case, &evidence, &mut row);
@@ -214,14 +214,16 @@ fn percent(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 
-/// What no actor has is mostly of that class.
-fn demand_rest(evidence: &Evidence, row: &mut Row, class: Class) {
+/// What no actor has is mostly of one of these classes.
+fn demand_rest(evidence: &Evidence, row: &mut Row, classes: &[Class]) {
     let others = Class::ALL.into_iter().filter(|other| !other.is_task());
     let ns = |class| class_ns(&evidence.waits, class);
-    let most = others.max_by_key(|class| ns(*class)).unwrap_or(class);
-    let share = percent(ns(class), total_ns(&evidence.waits));
-    row.notes.push(format!("{share:.1} % is {}", class.name()));
-    row.demand(most == class, || format!("more is {} than {}", most.name(), class.name()));
+    let most = others.max_by_key(|class| ns(*class)).unwrap_or(Class::Unknown);
+    let names: Vec<_> = classes.iter().map(|class| class.name()).collect();
+    let share = percent(classes.iter().map(|class| ns(*class)).sum(), total_ns(&evidence.waits));
+    let names = names.join(" or ");
+    row.notes.push(format!("{share:.1} % is {names}"));
+    row.demand(classes.contains(&most), || format!("more is {} than {names}", most.name()));
 }
 
 fn bars(case: &Case, evidence: &Evidence, row: &mut Row) {

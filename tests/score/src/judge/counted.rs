@@ -56,8 +56,8 @@ fn compare(evidence: &Evidence, row: &mut Row, ours_ns: u64, counted_ns: u64) {
 
 /// Nobody wants the CPU. Whoever is on another one is not to be blamed, and no wait is longer than
 /// the kernel has it.
-pub(super) fn idle(evidence: &Evidence, row: &mut Row, class: Class) {
-    demand_rest(evidence, row, class);
+pub(super) fn idle(evidence: &Evidence, row: &mut Row, classes: &[Class]) {
+    demand_rest(evidence, row, classes);
     let own = evidence.take.load.threads.iter().map(|thread| thread.tid);
     let own: Vec<_> = own.collect();
     let settled_ns = evidence.take.capture.header.started_ns + SETTLING_NS;
