@@ -1,7 +1,8 @@
-//! Datagrams over loopback without a pause.
+//! Datagrams over loopback, one after the other.
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::log::{self, Log};
 
@@ -14,6 +15,9 @@ pub struct Flood {
     /// Bytes of each datagram.
     #[arg(long, default_value_t = 64)]
     bytes: usize,
+    /// Between two datagrams.
+    #[arg(long, default_value_t = 0)]
+    pause_us: u64,
     /// Where to write that it is there.
     #[arg(long)]
     log: PathBuf,
@@ -32,6 +36,7 @@ impl Flood {
         while !log::is_asked_to_stop() {
             // A queue may be full; the next one tries again.
             let _ = sender.send(&datagram);
+            log::dally(Duration::from_micros(self.pause_us));
         }
         log.close();
     }

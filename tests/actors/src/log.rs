@@ -19,6 +19,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A longer pause between two blocks was somebody else's.
 const GAP_NS: u64 = 5_000;
@@ -154,14 +155,16 @@ fn progress() {
 
 /// CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
-    clock_ns(libc::CLOCK_MONOTONIC)
-}
-
-fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills a timespec that is ours.
-    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Keeps the CPU and does nothing.
+pub fn dally(pause: Duration) {
+    let until_ns = now_ns() + pause.as_nanos() as u64;
+    while now_ns() < until_ns {}
 }
 
 /// Whether whoever started the actor wants its log.

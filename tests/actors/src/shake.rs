@@ -1,10 +1,11 @@
-//! A thread that is interrupted from another CPU without a pause.
+//! A thread that is interrupted from another CPU, over and over.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use crate::log::Log;
+use crate::log::{self, Log};
 
 /// One thread spins on its CPU, and another asks for memory barriers, each of which interrupts it.
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,9 @@ pub struct Shake {
     /// The CPU from which.
     #[arg(long)]
     from: usize,
+    /// Between two interrupts: with none, a virtual CPU does little but take them, which no log sees.
+    #[arg(long, default_value_t = 30)]
+    pause_us: u64,
     /// Where to write what it did.
     #[arg(long)]
     log: PathBuf,
@@ -52,6 +56,7 @@ impl Shake {
         crate::name("shaker");
         while !OVER.load(Ordering::Relaxed) {
             barrier(PRIVATE_EXPEDITED);
+            log::dally(Duration::from_micros(self.pause_us));
         }
     }
 }

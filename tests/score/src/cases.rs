@@ -144,7 +144,10 @@ pub const ALL: &[Case] = &[
     Case {
         name: "softirq-flood",
         injects: "loopback datagrams whose softirqs are steered to the victim's CPU",
-        actors: &["flood --cpu 0", "hog --cpu 1 --seconds 600 --name hog --gap-ns 1500"],
+        actors: &[
+            "flood --cpu 0 --pause-us 20",
+            "hog --cpu 1 --seconds 600 --name hog --gap-ns 1500",
+        ],
         truth: Truth::Logs(Some(Class::Softirq)),
         setting: Some(("/sys/class/net/lo/queues/rx-0/rps_cpus", "2")),
         ..PLAIN

@@ -1,10 +1,11 @@
 //! Where nobody logs: the sum of a class against what the kernel counted of it.
 
 use anyhow::{Context, Result};
+use cronx_abi::TaskKey;
 use cronx_blame::{TiledPiece, TiledWait, Who};
 use cronx_recording::Class;
 
-use super::{Evidence, Row, class_ns, demand_rest, percent, total_ns};
+use super::{Evidence, Row, demand_rest, percent, total_ns};
 use crate::oracles;
 
 /// The threads of a load begin on any CPU, and only then go to their own.
@@ -15,30 +16,40 @@ const SETTLING_NS: u64 = 50_000_000;
 pub(super) fn workers(evidence: &Evidence, row: &mut Row) {
     let counted = &evidence.take.load.counted;
     let tids: Vec<_> = counted.iter().map(|(tid, _)| *tid).collect();
-    let tiles = evidence.waits.iter().flat_map(|wait| &wait.tiles);
-    let ours_ns = tiles.map(|tile| on_worker_ns(tile, &tids, evidence)).sum();
+    let ours_ns = charged_ns(evidence, |task| tids.contains(&task.tid));
     let counted_ns: u64 = counted.iter().map(|(_, ns)| ns).sum();
     row.demand(counted_ns > 0, || "no worker ran".to_owned());
     compare(evidence, row, ours_ns, counted_ns);
 }
 
-/// How much of a tile is a worker's by the kernel's account.
-fn on_worker_ns(tile: &TiledPiece, tids: &[u32], evidence: &Evidence) -> u64 {
-    if matches!(tile.who, Who::Task(task) if tids.contains(&task.tid)) {
+/// What of the waits the kernel counts as theirs: with what interrupts them.
+fn charged_ns(evidence: &Evidence, are_theirs: impl Fn(TaskKey) -> bool) -> u64 {
+    let tiles = evidence.waits.iter().flat_map(|wait| &wait.tiles);
+    tiles.map(|tile| of_tile_ns(tile, &are_theirs, evidence)).sum()
+}
+
+fn of_tile_ns(
+    tile: &TiledPiece,
+    are_theirs: &impl Fn(TaskKey) -> bool,
+    evidence: &Evidence,
+) -> u64 {
+    if matches!(tile.who, Who::Task(task) if are_theirs(task)) {
         return tile.to_ns - tile.from_ns;
     }
     let (Class::Irq | Class::Softirq | Class::Steal, Some(cpu)) = (tile.class, tile.cpu) else {
         return 0;
     };
     let beneath = evidence.slices.within(cpu, tile.from_ns, tile.to_ns).iter();
-    let theirs = beneath.filter(|slice| tids.contains(&slice.task.tid));
+    let theirs = beneath.filter(|slice| are_theirs(slice.task));
     theirs.map(|slice| slice.to_ns.min(tile.to_ns) - slice.from_ns.max(tile.from_ns)).sum()
 }
 
 /// The profiler's own time: it has no other CPU than the victim's.
 pub(super) fn profiler(evidence: &Evidence, row: &mut Row) -> Result<()> {
     let trailer = evidence.take.capture.trailer.as_ref().context("the capture is torn")?;
-    compare(evidence, row, class_ns(&evidence.waits, Class::Profiler), trailer.profiler_cpu_ns);
+    let tgid = evidence.take.capture.header.profiler_tgid;
+    let ours_ns = charged_ns(evidence, |task| task.tgid == tgid);
+    compare(evidence, row, ours_ns, trailer.profiler_cpu_ns);
     Ok(())
 }
 
