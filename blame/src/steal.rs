@@ -21,7 +21,7 @@ use cronx_recording::{Capture, Stolen};
 
 use crate::evidence::Evidence;
 use crate::owners::Owner;
-use crate::timeline::{Span, Timeline};
+use crate::timeline::{Cursor, Span, Timeline};
 use crate::waits::{Mark, What};
 
 /// Fills the stolen lanes. The marks must be in order.
@@ -67,7 +67,7 @@ fn stolen(
     counts: &mut [Stolen],
 ) -> Option<Span> {
     let (mut occupied, mut doubtful) = (true, false);
-    timeline.cut_slices(from_ns, to_ns, |piece| match piece.owner {
+    timeline.cut_slices(&mut Cursor::default(), (from_ns, to_ns), |piece| match piece.owner {
         Some(Owner::UNKNOWN) => doubtful = true,
         Some(owner) => occupied &= owner != Owner::IDLE,
         None => occupied = false,

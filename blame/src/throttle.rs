@@ -27,7 +27,7 @@ use crate::names::Named;
 use crate::owners::{Kind, Owner};
 use crate::quota::Stops;
 use crate::stays::Stay;
-use crate::timeline::{Piece, Timeline};
+use crate::timeline::{Cursor, Piece, Timeline};
 use crate::waits::Interval;
 
 /// What a thread on a queue is.
@@ -334,9 +334,10 @@ impl Search<'_, '_> {
         quiet
     }
 
-    fn along(&self, cpu: u16, (from_ns, to_ns): (u64, u64), piece: impl FnMut(Piece)) {
+    fn along(&self, cpu: u16, span_ns: (u64, u64), piece: impl FnMut(Piece)) {
         let none = Timeline::default();
-        self.evidence.timelines.get(&cpu).unwrap_or(&none).cut_slices(from_ns, to_ns, piece);
+        let timeline = self.evidence.timelines.get(&cpu).unwrap_or(&none);
+        timeline.cut_slices(&mut Cursor::default(), span_ns, piece);
     }
 
     fn lost_until(&self, from_ns: u64, to_ns: u64) -> Option<u64> {

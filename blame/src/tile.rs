@@ -2,6 +2,7 @@
 
 use cronx_abi::opening;
 use cronx_recording::Class;
+use rustc_hash::FxHashMap;
 
 use crate::anomaly::Counts;
 use crate::class::Classes;
@@ -9,7 +10,7 @@ use crate::evidence::Evidence;
 use crate::owners::{Owner, Owners};
 use crate::stays::{self, Stay};
 use crate::throttle::{Phase, Throttle};
-use crate::timeline::{Piece, Timeline};
+use crate::timeline::{Cursor, Piece, Timeline};
 use crate::waits::Interval;
 
 /// A piece of a wait, `[from_ns, to_ns)`.
@@ -36,11 +37,19 @@ pub(crate) struct Tiler<'a> {
     /// Waits whose tiles did not sum to them: always 0.
     pub(crate) unbalanced: u64,
     stays: Vec<Stay>,
+    /// By CPU, where the last wait was cut.
+    cursors: FxHashMap<u16, Cursor>,
 }
 
 impl<'a> Tiler<'a> {
     pub(crate) fn new(evidence: &'a Evidence<'a>, anomalies: &'a mut Counts) -> Self {
-        Self { evidence, anomalies, unbalanced: 0, stays: Vec::new() }
+        Self {
+            evidence,
+            anomalies,
+            unbalanced: 0,
+            stays: Vec::new(),
+            cursors: FxHashMap::default(),
+        }
     }
 
     /// Replaces what is in `tiles` by the tiles of `interval`.
@@ -81,12 +90,13 @@ impl<'a> Tiler<'a> {
 
     /// A chosen CPU that is idle is leaving idle already. What interrupts it does not count until
     /// the thread is queued there.
-    fn placed(&self, from_ns: u64, to_ns: u64, row: &mut Row) {
+    fn placed(&mut self, from_ns: u64, to_ns: u64, row: &mut Row) {
         let cpu = row.interval.wait.first_cpu;
         let Some(timeline) = self.evidence.timelines.get(&cpu) else {
             return row.lay(from_ns, to_ns, Owner::PLACEMENT, None);
         };
-        timeline.cut_slices(from_ns, to_ns, |piece| {
+        let cursor = self.cursors.entry(cpu).or_default();
+        timeline.cut_slices(cursor, (from_ns, to_ns), |piece| {
             let (owner, cpu) = match piece.owner {
                 Some(Owner::IDLE) => (Owner::IDLE_EXIT, Some(cpu)),
                 Some(Owner::UNKNOWN) => (Owner::UNKNOWN, None),
@@ -103,9 +113,10 @@ impl<'a> Tiler<'a> {
         let Some(timeline) = self.evidence.timelines.get(&cpu) else {
             return row.lay(from_ns, to_ns, Owner::UNKNOWN, Some(cpu));
         };
+        let cursor = self.cursors.entry(cpu).or_default();
         throttle.parts(from_ns, to_ns, |phase, from_ns, to_ns| {
             let found = Found::at(timeline, from_ns, throttle.leaves_doubt_at(from_ns));
-            timeline.cut(from_ns, to_ns, |piece| {
+            timeline.cut(cursor, (from_ns, to_ns), |piece| {
                 let mut owner = owed(phase, &piece, &found);
                 if row.owners.entry(owner).task() == Some(row.interval.wait.victim) {
                     // Nobody waits for a CPU while running on it: one of the two records lies.

@@ -133,16 +133,34 @@ pub(crate) struct Piece {
     pub(crate) is_slice: bool,
 }
 
+/// How far into each lane a reader is: the next one begins to look there, since waits come in the
+/// order of time, nearly.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cursor {
+    all: [usize; 5],
+    occupants: [usize; 2],
+}
+
 impl Timeline {
     /// Cuts `[from_ns, to_ns)` where its owner changes.
-    pub(crate) fn cut(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
+    pub(crate) fn cut(
+        &self,
+        cursor: &mut Cursor,
+        (from_ns, to_ns): (u64, u64),
+        piece: impl FnMut(Piece),
+    ) {
         let Self { doubts, stolen, hard, soft, slices, .. } = self;
-        cut([doubts, stolen, hard, soft, slices], (from_ns, to_ns), piece);
+        cut([doubts, stolen, hard, soft, slices], &mut cursor.all, (from_ns, to_ns), piece);
     }
 
     /// The same by who occupied the CPU, whatever interrupted.
-    pub(crate) fn cut_slices(&self, from_ns: u64, to_ns: u64, piece: impl FnMut(Piece)) {
-        cut([&self.disputed, &self.slices], (from_ns, to_ns), piece);
+    pub(crate) fn cut_slices(
+        &self,
+        cursor: &mut Cursor,
+        span_ns: (u64, u64),
+        piece: impl FnMut(Piece),
+    ) {
+        cut([&self.disputed, &self.slices], &mut cursor.occupants, span_ns, piece);
     }
 
     /// The slice that had the CPU at this instant.
@@ -154,10 +172,15 @@ impl Timeline {
 
 fn cut<const N: usize>(
     lanes: [&Vec<Span>; N],
+    starts: &mut [usize; N],
     (from_ns, to_ns): (u64, u64),
     mut piece: impl FnMut(Piece),
 ) {
-    let mut next = lanes.map(|lane| &lane[lane.partition_point(|span| span.to_ns <= from_ns)..]);
+    let mut next = [&[][..]; N];
+    for ((next, lane), start) in next.iter_mut().zip(lanes).zip(starts) {
+        *start = seek(lane, *start, from_ns);
+        *next = &lane[*start..];
+    }
     let mut at_ns = from_ns;
     while at_ns < to_ns {
         let (lane, until_ns) = lane_at(&mut next, at_ns);
@@ -167,6 +190,26 @@ fn cut<const N: usize>(
         piece(Piece { from_ns: at_ns, to_ns: until_ns, owner, is_slice });
         at_ns = until_ns;
     }
+}
+
+/// The first span that ends after the instant, looked for from `start` on in steps that double.
+fn seek(lane: &[Span], start: usize, at_ns: u64) -> usize {
+    let is_over = |n: usize| lane[n].to_ns <= at_ns;
+    let (mut low, mut high, mut step) = (start.min(lane.len()), start.min(lane.len()), 1);
+    if high > 0 && !is_over(high - 1) {
+        while step <= high && !is_over(high - step) {
+            high -= step;
+            step *= 2;
+        }
+        low = high.saturating_sub(step);
+    } else {
+        while low + step <= lane.len() && is_over(low + step - 1) {
+            low += step;
+            step *= 2;
+        }
+        high = (low + step).min(lane.len());
+    }
+    low + lane[low..high].partition_point(|span| span.to_ns <= at_ns)
 }
 
 /// Which lane owns the instant, and until when at the most. Spans that end by then are dropped from

@@ -2,7 +2,9 @@ use cronx_abi::CpuState;
 use cronx_recording::CpuTrailer;
 use expect_test::{Expect, expect};
 
+use super::{Span, seek};
 use crate::fixture::tiles;
+use crate::owners::Owner;
 
 #[expect(clippy::needless_pass_by_value, reason = "so that a test is one line")]
 fn check(text: &str, expected: Expect) {
@@ -271,4 +273,16 @@ fn a_cpu_whose_every_record_was_lost() {
             missing 3
         "#]],
     );
+}
+
+#[test]
+fn from_wherever_it_begins_a_search_ends_at_the_same_span() {
+    let span = |n: u64| Span { from_ns: 10 * n, to_ns: 10 * n + 7, owner: Owner::IDLE };
+    for len in 0..12 {
+        let lane: Vec<_> = (0..len).map(span).collect();
+        for (start, at_ns) in (0..14).flat_map(|start| (0..130).map(move |at_ns| (start, at_ns))) {
+            let all = lane.partition_point(|span| span.to_ns <= at_ns);
+            assert_eq!(seek(&lane, start, at_ns), all, "of {len} from {start} to {at_ns}");
+        }
+    }
 }
