@@ -51,6 +51,9 @@ pub enum Error {
     /// The scheduler has been told to stop.
     #[error("the scheduler is shutting down")]
     Closed,
+    /// The store could not say where the job stopped.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] crate::store::StoreError),
     /// A call of the system's.
     #[error("cannot {what}: {source}")]
     System {
@@ -59,4 +62,11 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// For `map_err`, of a call that was to do this.
+    pub(crate) fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System { what, source: source.into() }
+    }
 }

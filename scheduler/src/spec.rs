@@ -118,10 +118,8 @@ impl Spec {
     /// A span such as `@every 1h` is the same in all of them.
     pub fn in_zone(mut self, name: &str) -> Result<Self, Error> {
         let found = TimeZone::get(name);
-        let unknown = |error: jiff::Error| Error::Zone {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        };
+        let unknown =
+            |error: jiff::Error| Error::Zone { name: name.to_owned(), reason: error.to_string() };
         let its = found.map_err(unknown)?;
         if let Kind::Cron { zone, .. } = &mut self.kind {
             *zone = its;

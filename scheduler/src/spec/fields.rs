@@ -27,11 +27,11 @@ pub(super) fn parse(text: &str) -> Result<Cron, String> {
     if let Some(field) = fields.iter().find(|field| field.split(',').any(str::is_empty)) {
         return Err(format!("the list '{field}' has an empty part"));
     }
-    parser.parse(text).map_err(|whole| culprit(&parser, &fields, &whole))
+    parser.parse(text).map_err(|whole| culprit(parser, &fields, &whole))
 }
 
 /// The first field that is wrong with all others `*`.
-fn culprit(parser: &CronParser, fields: &[&str], whole: &CronError) -> String {
+fn culprit(parser: CronParser, fields: &[&str], whole: &CronError) -> String {
     let missing = usize::from(fields.len() == 5);
     for (at, field) in fields.iter().enumerate() {
         let mut alone = vec!["*"; fields.len()];

@@ -26,6 +26,7 @@ const SECONDS: (i64, i64) = (i64::MIN / SECOND_NS, i64::MAX / SECOND_NS);
 
 /// A stretch of UTC `[from_s, to_s)` with one offset.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
 struct Lane {
     from_s: i64,
     to_s: i64,
@@ -34,6 +35,7 @@ struct Lane {
 
 /// The time between two transitions, with the offsets before, in and after it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
 struct Segment {
     from_s: i64,
     to_s: i64,
@@ -197,9 +199,8 @@ impl Outcome {
     /// What `civil` is in the zone: the definition that the lanes are a fast way to.
     fn of(civil: DateTime, zone: &TimeZone, dst: Dst) -> Option<Self> {
         let second = second(civil)?;
-        let by = |offset: Offset| {
-            (second - i64::from(offset.seconds())).checked_mul(SECOND_NS).map(Utc)
-        };
+        let by =
+            |offset: Offset| (second - i64::from(offset.seconds())).checked_mul(SECOND_NS).map(Utc);
         Some(match zone.to_ambiguous_timestamp(civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => Self::Due(by(offset)?),
             AmbiguousOffset::Gap { before, .. } => match dst.gap {
@@ -244,9 +245,7 @@ pub(super) fn mapped<'a>(
         Outcome::Skipped => Some(*civil) > now,
         outcome => outcome.instants().any(|instant| instant > utc),
     };
-    mapped
-        .filter(is_to_come)
-        .map(|(civil, outcome)| Mapped { civil: civil.to_string(), outcome })
+    mapped.filter(is_to_come).map(|(civil, outcome)| Mapped { civil: civil.to_string(), outcome })
 }
 
 #[cfg(test)]

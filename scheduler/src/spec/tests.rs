@@ -16,7 +16,8 @@ fn check(text: &str, zone: &str, count: usize, expected: Expect) {
     let mut lines = String::new();
     for _ in 0..count {
         at = spec.after(at).unwrap();
-        lines += &format!("{at}\n");
+        lines += &at.to_string();
+        lines += "\n";
     }
     expected.assert_eq(&lines);
 }
@@ -76,7 +77,10 @@ fn a_day_that_a_zone_left_out() {
     let skip = Dst { gap: Gap::Skip, fold: Fold::First };
     let due = |spec: &Spec| {
         let mapped = spec.mapped(utc("2011-12-29T12:00:00Z"));
-        mapped.take(3).map(|mapped| format!("{} {:?}", mapped.civil, mapped.outcome)).collect::<Vec<_>>()
+        mapped
+            .take(3)
+            .map(|mapped| format!("{} {:?}", mapped.civil, mapped.outcome))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         due(&spec),
@@ -125,13 +129,33 @@ fn what_cannot_be_read_says_which_field() {
     refused("", expect![["'': a pattern has 5, 6 or 7 fields, and this has 0"]]);
     refused("* * * *", expect![["'* * * *': a pattern has 5, 6 or 7 fields, and this has 4"]]);
     refused("0 25 * * *", expect!["'0 25 * * *': field 2 (hour) '25': Number out of bounds"]);
-    refused("0 0 * * MOON", expect!["'0 0 * * MOON': field 5 (day of week) 'MOON': CronPattern contains illegal character 'M' in part 'MOON'"]);
+    refused(
+        "0 0 * * MOON",
+        expect![
+            "'0 0 * * MOON': field 5 (day of week) 'MOON': CronPattern contains illegal character 'M' in part 'MOON'"
+        ],
+    );
     refused("1,,2 * * * *", expect![["'1,,2 * * * *': the list '1,,2' has an empty part"]]);
-    refused("@sometimes", expect!["'@sometimes': there is @yearly, @monthly, @weekly, @daily, @hourly and @every SPAN"]);
+    refused(
+        "@sometimes",
+        expect![
+            "'@sometimes': there is @yearly, @monthly, @weekly, @daily, @hourly and @every SPAN"
+        ],
+    );
     refused("@every", expect![["'@every': a span is missing, such as 250ms or 1h30m"]]);
     refused("@every 0s", expect![["'@every 0s': '0s' is shorter than 1ms"]]);
-    refused("@every 300000d", expect!["'@every 300000d': '300000d' is no span: a span is numbers with ns, us, ms, s, m, h or d"]);
-    refused("é é é é é", expect!["'é é é é é': field 1 (minute) 'é': CronPattern contains illegal character 'É' in part 'É'"]);
+    refused(
+        "@every 300000d",
+        expect![
+            "'@every 300000d': '300000d' is no span: a span is numbers with ns, us, ms, s, m, h or d"
+        ],
+    );
+    refused(
+        "é é é é é",
+        expect![
+            "'é é é é é': field 1 (minute) 'é': CronPattern contains illegal character 'É' in part 'É'"
+        ],
+    );
     let zone = Spec::parse("0 0 * * *").unwrap().in_zone("Mars/Olympus").unwrap_err();
     assert!(zone.to_string().starts_with("there is no time zone 'Mars/Olympus': "));
 }

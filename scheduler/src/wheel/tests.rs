@@ -130,7 +130,9 @@ fn the_wheel_does_what_a_map_does() {
     let steps = prop::collection::vec(step(), each as usize);
     let run = TestRunner::new(config).run(&(start, steps), |(start_ns, steps)| {
         let mut pair = Pair::new(start_ns);
-        steps.iter().for_each(|step| pair.take(step));
+        for step in &steps {
+            pair.take(step);
+        }
         pair.advance(u64::MAX);
         Ok(())
     });

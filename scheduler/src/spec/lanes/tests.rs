@@ -19,16 +19,11 @@ struct Pattern {
 const PATTERNS: [Pattern; 6] = [
     Pattern { text: "*/15 * * * *", matches: |t| t.minute() % 15 == 0 },
     Pattern { text: "30 2 * * *", matches: |t| (t.hour(), t.minute()) == (2, 30) },
-    Pattern {
-        text: "7,37 0-4 * * *",
-        matches: |t| t.hour() <= 4 && matches!(t.minute(), 7 | 37),
-    },
+    Pattern { text: "7,37 0-4 * * *", matches: |t| t.hour() <= 4 && matches!(t.minute(), 7 | 37) },
     Pattern { text: "0 0 * * *", matches: |t| (t.hour(), t.minute()) == (0, 0) },
     Pattern {
         text: "59 23 L * *",
-        matches: |t| {
-            (t.hour(), t.minute()) == (23, 59) && t.date() == t.date().last_of_month()
-        },
+        matches: |t| (t.hour(), t.minute()) == (23, 59) && t.date() == t.date().last_of_month(),
     },
     Pattern {
         text: "0 */2 * * SUN#L",
@@ -52,7 +47,8 @@ const POLICIES: [Dst; 6] = [
 fn transitions(zone: &TimeZone) -> Vec<(i64, i64, i64)> {
     let from = Timestamp::from_second(946_684_800).unwrap();
     let until = Timestamp::from_second(2_871_763_200).unwrap();
-    let offset = |second| i64::from(zone.to_offset(Timestamp::from_second(second).unwrap()).seconds());
+    let offset =
+        |second| i64::from(zone.to_offset(Timestamp::from_second(second).unwrap()).seconds());
     let all = zone.following(from).map(|transition| transition.timestamp());
     let within = all.take_while(|timestamp| *timestamp < until).map(Timestamp::as_second);
     within.map(|at_s| (at_s, offset(at_s - 1), offset(at_s))).collect()
