@@ -1,6 +1,7 @@
 //! The roster under a clock that a loop moves, beside a model that does the same with lists.
 
 mod by_the_book;
+mod day;
 mod stalls;
 mod table;
 

@@ -22,13 +22,17 @@ impl Notify for Nobody {
 
 /// A job of these tests: what it does is never asked.
 pub(super) fn job(when: When, options: JobOptions) -> Arc<Core> {
+    numbered(when, &Arc::new(options), 1)
+}
+
+fn numbered(when: When, options: &Arc<JobOptions>, id: u64) -> Arc<Core> {
     thread_local! {
         static SHARED: (Arc<Intake>, Arc<str>) =
             (Arc::new(Intake::new(1, 1, Arc::new(Nobody))), Arc::from("job"));
     }
     let (intake, name) = SHARED.with(Clone::clone);
     let work = Work::blocking(|_| ());
-    Arc::new(Core::new(1, name, when, Arc::new(options), work, intake))
+    Arc::new(Core::new(id, name, when, Arc::clone(options), work, intake))
 }
 
 pub(super) fn recurring(spec: Spec, options: JobOptions) -> Arc<Core> {
@@ -37,6 +41,7 @@ pub(super) fn recurring(spec: Spec, options: JobOptions) -> Arc<Core> {
 
 /// A run that was begun.
 pub(super) struct Started {
+    pub(super) id: u64,
     pub(super) at: Mono,
     pub(super) firing: Firing,
 }
@@ -65,7 +70,7 @@ impl Desk for Runs {
         if self.running.len() >= self.capacity {
             return Err(firing);
         }
-        self.started.push(Started { at: self.now, firing: firing.clone() });
+        self.started.push(Started { id: core.id, at: self.now, firing: firing.clone() });
         let (number, until) = (firing.number, self.now + self.takes);
         self.running.push_back(Running { core: Arc::clone(core), firing, number, until });
         Ok(())
@@ -116,6 +121,11 @@ impl Table {
     pub(super) fn add(&mut self, core: Arc<Core>) {
         let cursor = self.now.utc;
         self.ask(Request::Add { core, cursor });
+    }
+
+    /// One of many.
+    pub(super) fn add_shared(&mut self, when: When, options: &Arc<JobOptions>, id: u64) {
+        self.add(numbered(when, options, id));
     }
 
     pub(super) fn ask(&mut self, request: Request) {
