@@ -1,19 +1,20 @@
 //! A job as its owner sees it, and as the engine's threads share it.
 
+mod live;
+
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use tokio::sync::Notify;
+use live::Live;
 
 use crate::hash::{hash, share};
 use crate::intake::Intake;
-use crate::policy::{Policy, Why};
+use crate::policy::Policy;
 use crate::request::Request;
 use crate::retry::Retry;
-use crate::run::Outcome;
 use crate::spec::Spec;
 use crate::work::Work;
 use crate::{Error, Mono, Utc};
@@ -136,12 +137,7 @@ pub(crate) struct Core {
     next: AtomicI64,
     pub(crate) busy: AtomicU32,
     pub(crate) waiting: AtomicU32,
-    started: AtomicU64,
-    stop_below: AtomicU64,
-    pub(crate) stop: Notify,
-    ended: [AtomicU64; 6],
-    skipped: [AtomicU64; 5],
-    lateness: Mutex<Option<Box<Histogram<u32>>>>,
+    live: OnceLock<Box<Live>>,
 }
 
 /// There is no next instant.
@@ -168,12 +164,7 @@ impl Core {
             next: AtomicI64::new(NO_NEXT),
             busy: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
-            started: AtomicU64::new(0),
-            stop_below: AtomicU64::new(0),
-            stop: Notify::new(),
-            ended: Default::default(),
-            skipped: Default::default(),
-            lateness: Mutex::new(None),
+            live: OnceLock::new(),
         }
     }
 
@@ -202,46 +193,14 @@ impl Core {
         self.next.store(next.map_or(NO_NEXT, |utc| utc.0), Ordering::Relaxed);
     }
 
-    /// The number of a run that starts.
-    pub(crate) fn number(&self) -> u64 {
-        self.started.fetch_add(1, Ordering::AcqRel)
+    /// What has happened of it, from now on.
+    pub(crate) fn live(&self) -> &Live {
+        self.live.get_or_init(Box::default)
     }
 
-    /// Tells the runs at work to stop.
-    pub(crate) fn stop_all(&self) {
-        self.stop_below.store(self.started.load(Ordering::Acquire), Ordering::Release);
-        self.stop.notify_waiters();
-    }
-
+    /// Whether a run of that number has been told to stop.
     pub(crate) fn stops(&self, number: u64) -> bool {
-        number < self.stop_below.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn count_skipped(&self, why: Why, count: u64) {
-        self.skipped[why as usize].fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_ended(&self, outcome: &Outcome) {
-        let which = match outcome {
-            Outcome::Succeeded => 0,
-            Outcome::Failed(_) => 1,
-            Outcome::TimedOut => 2,
-            Outcome::Panicked(_) => 3,
-            Outcome::Cancelled => 4,
-            Outcome::Refused => 5,
-        };
-        self.ended[which].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_lateness(&self, lateness_ns: i64) {
-        let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
-        if lateness.is_none() {
-            *lateness = Histogram::new(2).ok().map(Box::new);
-        }
-        if let Some(histogram) = lateness.as_mut() {
-            // It grows with what it sees, so there is nothing that it cannot take.
-            let _ = histogram.record(lateness_ns.max(0) as u64 / 1000);
-        }
+        self.live.get().is_some_and(|live| live.stops(number))
     }
 }
 
@@ -293,15 +252,14 @@ impl Job {
     pub fn status(&self) -> JobStatus {
         let next = self.0.next.load(Ordering::Relaxed);
         let phase = self.0.phase();
-        let [succeeded, failed, timed_out, panicked, cancelled, refused] = counts(&self.0.ended);
-        let [misfire, overlap, paused, forward, suspend] = counts(&self.0.skipped);
+        let live = self.0.live.get();
         JobStatus {
             phase,
             next: (next != NO_NEXT && phase == Phase::Active).then_some(Utc(next)),
             busy: u64::from(self.0.busy.load(Ordering::Relaxed)),
             waiting: u64::from(self.0.waiting.load(Ordering::Relaxed)),
-            ended: Ended { succeeded, failed, timed_out, panicked, cancelled, refused },
-            skipped: SkipCounts { misfire, overlap, paused, forward, suspend },
+            ended: live.map(|live| live.ended()).unwrap_or_default(),
+            skipped: live.map(|live| live.skipped()).unwrap_or_default(),
         }
     }
 
@@ -320,17 +278,8 @@ impl Job {
 
     /// How late its runs started, microseconds, as a histogram of two digits.
     pub fn lateness_us(&self) -> Histogram<u32> {
-        let lateness = self.0.lateness.lock().unwrap_or_else(PoisonError::into_inner);
-        lateness.as_deref().cloned().unwrap_or_else(empty)
+        self.0.live().lateness_us()
     }
-}
-
-fn empty() -> Histogram<u32> {
-    Histogram::new(2).expect("two digits are between zero and five")
-}
-
-fn counts<const N: usize>(counts: &[AtomicU64; N]) -> [u64; N] {
-    std::array::from_fn(|which| counts[which].load(Ordering::Relaxed))
 }
 
 impl fmt::Debug for Job {

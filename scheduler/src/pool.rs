@@ -232,10 +232,10 @@ impl Pool {
 
     /// Writes a run down: in the store, and in both histograms if its code began.
     async fn note(&self, core: &Core, run: &Run, began: bool) {
-        core.count_ended(&run.outcome);
+        core.live().count_ended(&run.outcome);
         if began {
             let lateness_ns = run.lateness_ns();
-            core.count_lateness(lateness_ns);
+            core.live().count_lateness(lateness_ns);
             let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
             // It grows with what it sees.
             let _ = lateness.record(lateness_ns.max(0) as u64);

@@ -225,7 +225,7 @@ impl Roster {
         if core.stops(firing.number) {
             return self.ended(&core, desk);
         }
-        firing.number = core.number();
+        firing.number = core.live().number();
         if let Err(firing) = desk.submit(&core, firing) {
             self.stalled.push_back(Stalled::Retry(core, firing));
         }

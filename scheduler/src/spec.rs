@@ -138,6 +138,16 @@ impl Spec {
         self.dst
     }
 
+    /// What it was read from, without the zone.
+    pub fn pattern(&self) -> String {
+        match &self.kind {
+            Kind::Cron { cron, .. } => cron.as_str().to_owned(),
+            Kind::Every { period_ns } => {
+                format!("@every {:?}", Duration::from_nanos(*period_ns as u64))
+            }
+        }
+    }
+
     /// The first instant after this one; `None` if none is left before 2262.
     pub fn after(&self, utc: Utc) -> Option<Utc> {
         match &self.kind {
@@ -186,16 +196,10 @@ impl Spec {
 
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Cron { cron, zone } => {
-                write!(f, "{}", cron.as_str())?;
-                let name = zone.iana_name().filter(|name| *name != "UTC");
-                name.map_or(Ok(()), |name| write!(f, " {name}"))
-            }
-            Kind::Every { period_ns } => {
-                write!(f, "@every {:?}", Duration::from_nanos(*period_ns as u64))
-            }
-        }
+        f.write_str(&self.pattern())?;
+        let Kind::Cron { zone, .. } = &self.kind else { return Ok(()) };
+        let name = zone.iana_name().filter(|name| *name != "UTC");
+        name.map_or(Ok(()), |name| write!(f, " {name}"))
     }
 }
 

@@ -81,7 +81,7 @@ async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
 /// Until the first of: its end, its timeout, the word to stop.
 async fn future(doing: Doing, context: &Context) -> Outcome {
     let core = &context.core;
-    let mut stop = pin!(core.stop.notified());
+    let mut stop = pin!(core.live().stop.notified());
     stop.as_mut().enable();
     if context.is_stopped() {
         return Outcome::Cancelled;

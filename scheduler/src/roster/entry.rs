@@ -15,15 +15,19 @@ pub(super) struct Entry {
     /// The last nominal instant that was decided.
     pub(super) cursor: Utc,
     pub(super) timer: Option<Key>,
-    /// Firings that wait for runs of their own job.
-    pub(super) waiting: VecDeque<Firing>,
+    /// Firings that wait for runs of their own job; most jobs never have any.
+    waiting: Option<Box<Waiting>>,
     /// Whether it stands among the stalled.
     pub(super) stalled: bool,
 }
 
+/// A row of firings, behind a pointer.
+#[derive(Default)]
+struct Waiting(VecDeque<Firing>);
+
 impl Entry {
     pub(super) fn waiting(&self) -> u32 {
-        self.waiting.len() as u32
+        self.waiting.as_ref().map_or(0, |waiting| waiting.0.len() as u32)
     }
 
     /// Whether nothing of it is left to start.
@@ -34,17 +38,18 @@ impl Entry {
 
     /// Puts it behind those that wait, or before them.
     pub(super) fn wait(&mut self, firing: Firing, first: bool) {
+        let waiting = &mut self.waiting.get_or_insert_default().0;
         if first {
-            self.waiting.push_front(firing);
+            waiting.push_front(firing);
         } else {
-            self.waiting.push_back(firing);
+            waiting.push_back(firing);
         }
         self.core.waiting.store(self.waiting(), Ordering::Relaxed);
     }
 
     /// The first one that waits.
     pub(super) fn next(&mut self) -> Option<Firing> {
-        let next = self.waiting.pop_front();
+        let next = self.waiting.as_mut()?.0.pop_front();
         self.core.waiting.store(self.waiting(), Ordering::Relaxed);
         next
     }
@@ -64,7 +69,7 @@ impl Entries {
             self.entries.len() as u32 - 1
         });
         core.slot.store(slot, Ordering::Relaxed);
-        let entry = Entry { core, cursor, timer: None, waiting: VecDeque::new(), stalled: false };
+        let entry = Entry { core, cursor, timer: None, waiting: None, stalled: false };
         self.entries[slot as usize] = Some(entry);
         slot
     }

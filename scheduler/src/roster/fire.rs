@@ -141,7 +141,7 @@ impl Roster {
         let When::Spec(spec) = &core.when else { return };
         let count = spec.count(cursor, through, Skipped::COUNTED);
         if count > 0 {
-            core.count_skipped(why, count);
+            core.live().count_skipped(why, count);
             desk.skip(Skipped { job: Arc::clone(&core.name), through, count, why });
         }
     }
@@ -152,7 +152,7 @@ impl Roster {
             Met::Decided => {}
             Met::LeftOut => {
                 if let Some(entry) = self.entries.get(slot) {
-                    entry.core.count_skipped(Why::Overlap, 1);
+                    entry.core.live().count_skipped(Why::Overlap, 1);
                 }
             }
             Met::NoRoom(firing) => {
@@ -177,10 +177,10 @@ impl Roster {
             Admission::Wait => entry.wait(firing, false),
             Admission::Replace => {
                 while entry.next().is_some() {
-                    core.count_skipped(Why::Overlap, 1);
+                    core.live().count_skipped(Why::Overlap, 1);
                 }
                 entry.wait(firing, false);
-                core.stop_all();
+                core.live().stop_all();
             }
             Admission::LeaveOut => return Met::LeftOut,
         }
@@ -214,7 +214,7 @@ impl Roster {
         mut firing: Firing,
         desk: &mut impl Desk,
     ) -> Result<(), Firing> {
-        firing.number = core.number();
+        firing.number = core.live().number();
         // Counted before a worker can tell of its end.
         core.busy.fetch_add(1, Ordering::Relaxed);
         let submitted = desk.submit(core, firing);

@@ -244,7 +244,7 @@ fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
         let _ = ears.run();
         until(|| job.status().busy == 1 && job.status().waiting == 0);
         drop(scheduler);
-        job.0.stop_all();
+        job.0.live().stop_all();
     }
 }
 

@@ -21,7 +21,7 @@ const OURS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 7] = [
+const THEIRS: [(&str, &[&str]); 8] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
@@ -29,6 +29,8 @@ const THEIRS: [(&str, &[&str]); 7] = [
     ("libbpf-rs", &["collector"]),
     ("aya-ebpf", &["probes-ebpf"]),
     ("aya-log-ebpf", &["probes-ebpf"]),
+    // What a pattern means is the scheduler's to say.
+    ("croner", &["scheduler"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];
