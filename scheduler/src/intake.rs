@@ -14,13 +14,16 @@ use crate::Error;
 use crate::clock::Notify;
 use crate::request::{Done, Request};
 
-/// Requests of owners, which can be refused, and ends of runs, which cannot: there is room for as many
-/// as can be on their way.
+/// Requests of owners, which can be refused, and ends of runs, which cannot.
 pub(crate) struct Intake {
     requests: Ring<Request>,
     ended: Ring<Done>,
     sleepy: Sleepy,
+    /// Whether there is room at the desk again, or an end to it all: what is no message must be seen
+    /// before a sleep like one.
+    news: AtomicBool,
     closed: AtomicBool,
+    abandoned: AtomicBool,
     notify: Arc<dyn Notify>,
 }
 
@@ -30,7 +33,9 @@ impl Intake {
             requests: Ring::new(requests),
             ended: Ring::new(ended),
             sleepy: Sleepy::default(),
+            news: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             notify,
         }
     }
@@ -46,15 +51,33 @@ impl Intake {
         Ok(())
     }
 
-    /// Tells of an end.
-    pub(crate) fn tell(&self, done: Done) {
-        let told = self.ended.push(done);
-        debug_assert!(told.is_ok(), "there is room for every run that can be on its way");
+    /// Tells of an end. A shard that hands over many firings at once takes ends only after that: then a
+    /// worker has to wait for it, which never waits for a worker.
+    pub(crate) fn tell(&self, mut done: Done) {
+        while let Err(back) = self.ended.push(done) {
+            if self.is_abandoned() {
+                return;
+            }
+            done = back;
+            self.wake();
+            std::thread::yield_now();
+        }
         self.wake();
     }
 
+    /// Tells that there is room at the desk again.
+    pub(crate) fn feed(&self) {
+        self.news.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Takes note of what is no message; the shard does, before it looks for what it may be.
+    pub(crate) fn take_note(&self) {
+        self.news.swap(false, Ordering::AcqRel);
+    }
+
     /// Wakes the shard, if it sleeps or is about to.
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         if self.sleepy.rouse() {
             self.notify.notify();
         }
@@ -63,11 +86,21 @@ impl Intake {
     /// Refuses requests from now on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.wake();
+        self.feed();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Lets the shard end without waiting for runs.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.close();
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// The next request; only the shard asks.
@@ -82,7 +115,8 @@ impl Intake {
 
     /// Whether there is nothing for the shard to do.
     pub(crate) fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.ended.is_empty()
+        let told = !self.requests.is_empty() || !self.ended.is_empty();
+        !told && !self.news.load(Ordering::Acquire)
     }
 
     /// Says that the shard is about to sleep; `false` if there is something for it to do first.

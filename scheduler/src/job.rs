@@ -186,6 +186,9 @@ impl Core {
     /// Its constant share of the jitter.
     pub(crate) fn jitter(&self) -> Duration {
         let most = self.options.jitter.as_nanos() as u64;
+        if most == 0 {
+            return Duration::ZERO;
+        }
         Duration::from_nanos(share(hash(self.name.as_bytes()), most))
     }
 

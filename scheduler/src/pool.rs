@@ -89,6 +89,15 @@ const SKIPS: usize = 4096;
 /// So many firings a runner takes before it lets others on its thread have a turn.
 const TURN: usize = 32;
 
+/// A runner's place among those that may be; given back even if it panics.
+struct Seat<'a>(&'a Pool);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.runners.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Pool {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { capacity, most, aging, clock, store, handle } = parts;
@@ -179,6 +188,7 @@ impl Pool {
     /// A runner: executes what is next until there is nothing.
     async fn run(self: Arc<Self>) {
         loop {
+            let seat = Seat(&self);
             let mut taken = 0;
             while let Some(item) = self.next() {
                 execute::execute(&self, item).await;
@@ -187,7 +197,7 @@ impl Pool {
                     tokio::task::yield_now().await;
                 }
             }
-            self.runners.fetch_sub(1, Ordering::SeqCst);
+            drop(seat);
             fence(Ordering::SeqCst);
             if self.queued.load(Ordering::SeqCst) == 0 || !self.claim_runner() {
                 return;
@@ -214,7 +224,7 @@ impl Pool {
     fn feed(&self) {
         let hungry = self.hungry.swap(0, Ordering::SeqCst);
         let intakes = self.intakes.get().into_iter().flatten().enumerate();
-        intakes.filter(|(shard, _)| hungry >> shard & 1 == 1).for_each(|(_, intake)| intake.wake());
+        intakes.filter(|(shard, _)| hungry >> shard & 1 == 1).for_each(|(_, intake)| intake.feed());
     }
 
     async fn tell(self: Arc<Self>) {
@@ -231,9 +241,9 @@ impl Pool {
     }
 
     /// Writes a run down: in the store, and in both histograms if its code began.
-    async fn note(&self, core: &Core, run: &Run, began: bool) {
+    async fn note(&self, core: &Core, run: &Run) {
         core.live().count_ended(&run.outcome);
-        if began {
+        if run.worker_tid != 0 {
             let lateness_ns = run.lateness_ns();
             core.live().count_lateness(lateness_ns);
             let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);

@@ -76,7 +76,7 @@ pub struct Run {
     pub started: Mono,
     /// When it ended.
     pub finished: Mono,
-    /// The worker's thread when it began.
+    /// The worker's thread when it began; 0 if it never did.
     pub worker_tid: u32,
     /// How it ended.
     pub outcome: Outcome,

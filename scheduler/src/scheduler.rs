@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::hash::{hash, mix};
 use crate::intake::Intake;
 use crate::job::{Core, Definition, Job, JobOptions, Phase, When};
+use crate::policy::Back;
 use crate::pool::{Parts, Pool, PoolStatus};
 use crate::realtime::{self, Machine, RealTime, Wish};
 use crate::request::Request;
@@ -160,7 +161,7 @@ impl Scheduler {
         let mut shards = Vec::new();
         for number in 0..options.shards {
             let sleeper = options.clock.sleeper()?;
-            // As many ends as there can be firings on their way.
+            // As many ends as there can be firings on their way, of a shard that keeps up.
             let ends = options.queue + options.running;
             let intake = Arc::new(Intake::new(options.intake, ends, sleeper.notifier()));
             let view = Arc::new(View::default());
@@ -201,17 +202,26 @@ impl Scheduler {
     pub fn add(&self, definition: Definition, work: Work) -> Result<Job, Error> {
         let Definition { name, spec, options } = definition;
         let now = self.options.clock.read().utc;
-        let cursor = self.options.store.cursor(&name).map_err(Error::Store)?.unwrap_or(now);
+        let mut cursor = self.options.store.cursor(&name).map_err(Error::Store)?.unwrap_or(now);
+        if options.policy.back == Back::Repeat {
+            // The clock was put back while nobody looked.
+            cursor = cursor.min(now);
+        }
         if spec.after(cursor.max(now)).is_none() {
             return Err(Error::NeverFires { text: spec.to_string() });
         }
         let mut named = self.named();
+        if named.len() == named.capacity() {
+            // Before it grows: those that are over have no use for a name.
+            named.retain(|_, job| is_alive(job));
+        }
         if named.get(&name).is_some_and(is_alive) {
             return Err(Error::Duplicate { name: name.to_string() });
         }
         let job = self.job_of(Arc::clone(&name), When::Spec(spec), options, work);
         job.0.intake.ask(Request::Add { core: Arc::clone(&job.0), cursor })?;
         named.insert(name, job.clone());
+        drop(named);
         Ok(job)
     }
 
@@ -329,7 +339,7 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.close();
+        self.intakes.iter().for_each(|intake| intake.abandon());
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -68,8 +68,10 @@ impl Shard {
         let mut desk = Counter(Arc::clone(&self.pool));
         let mut roster = Roster::new(self.clock.read(), tid, self.seed);
         loop {
-            let left_over = self.take(&mut roster, &mut desk);
+            self.intake.take_note();
+            // The time first: what is asked and told is of now.
             roster.wake(self.clock.read(), &mut desk);
+            let left_over = self.take(&mut roster, &mut desk);
             if roster.is_stalled() {
                 self.pool.hunger(self.number);
                 // There may have been room before anybody knew that we want it.
@@ -79,7 +81,7 @@ impl Shard {
             self.view.busy.store(roster.busy(), Ordering::Relaxed);
             if self.intake.is_closed() {
                 roster.close();
-                if roster.busy() == 0 {
+                if roster.busy() == 0 || self.intake.is_abandoned() {
                     return;
                 }
             }

@@ -118,14 +118,14 @@ impl SystemSleeper {
         self.armed = if done.is_ok() { until } else { None };
     }
 
-    /// What is not waiting says so at once: each is non-blocking.
-    fn forget(&mut self) {
-        let _ = self.event.0.read();
-        if self.timer.wait().is_ok() {
-            self.armed = None;
-        }
-        if self.steps.wait() == Err(Errno::ECANCELED) {
-            let _ = self.watch_steps();
+    /// Sleeps until one of the three has something to say; which of them has.
+    fn poll(&self) -> [bool; 3] {
+        let fds = [self.event.0.as_fd(), self.timer.as_fd(), self.steps.as_fd()];
+        let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        // A signal is a reason to wake like any other.
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => fds.map(|fd| fd.any().unwrap_or(true)),
+            Err(_) => [false; 3],
         }
     }
 }
@@ -133,14 +133,18 @@ impl SystemSleeper {
 impl Sleeper for SystemSleeper {
     fn sleep(&mut self, until: Option<Mono>) {
         self.arm(until);
-        let mut fds = [
-            PollFd::new(self.event.0.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.timer.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.steps.as_fd(), PollFlags::POLLIN),
-        ];
-        // A signal is a reason to wake like any other.
-        let _ = poll(&mut fds, PollTimeout::NONE);
-        self.forget();
+        let [notified, expired, stepped] = self.poll();
+        // What is read so is silent until the next time. None of them blocks.
+        if notified {
+            let _ = self.event.0.read();
+        }
+        if expired && self.timer.wait().is_ok() {
+            self.armed = None;
+        }
+        if stepped {
+            let _ = self.steps.wait();
+            let _ = self.watch_steps();
+        }
     }
 
     fn notifier(&self) -> Arc<dyn Notify> {

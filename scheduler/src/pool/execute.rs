@@ -4,14 +4,16 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
 use super::{Item, Pool};
 use crate::Mono;
 use crate::context::Context;
+use crate::job::Core;
 use crate::request::Done;
-use crate::run::{Outcome, Run};
+use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
 use crate::work::{Doing, Kind, Said};
 
@@ -22,37 +24,53 @@ struct Ran {
     outcome: Outcome,
 }
 
+/// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
+struct End {
+    core: Arc<Core>,
+    firing: Option<Firing>,
+    failed: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(firing) = self.firing.take() {
+            let core = Arc::clone(&self.core);
+            self.core.intake.tell(Done { core, firing, failed: self.failed });
+        }
+    }
+}
+
 /// Executes a firing, writes it down, and tells its shard.
 pub(super) async fn execute(pool: &Arc<Pool>, item: Item) {
     let Item { core, firing, enqueued } = item;
     let dequeued = pool.clock.mono();
-    let permit = pool.store.begin(&firing).await;
-    let ran = match permit {
+    let mut end = End { core: Arc::clone(&core), firing: Some(firing.clone()), failed: false };
+    let ran = if_permitted(pool, &core, &firing).await;
+    let finished = pool.clock.mono();
+    let Ran { started, worker_tid, outcome } = ran;
+    end.failed = outcome.is_failure();
+    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
+    pool.note(&core, &run).await;
+}
+
+async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ran {
+    match pool.store.begin(firing).await {
         Ok(Permit::Granted) => {
             let context = Context {
+                core: Arc::clone(core),
                 nominal: firing.nominal,
                 attempt: firing.attempt,
                 trace: firing.trace,
                 number: firing.number,
-                core: Arc::clone(&core),
             };
-            Some(begin(pool, context).await)
+            begin(pool, context).await
         }
-        Ok(Permit::Refused) => None,
-        Err(ref error) => {
-            pool.mind(&permit);
-            Some(Ran::not(pool, Outcome::Failed(format!("the store: {error}"))))
+        Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
+        Err(error) => {
+            pool.store_errors.fetch_add(1, Ordering::Relaxed);
+            Ran::not(pool, Outcome::Failed(format!("the store: {error}")))
         }
-    };
-    let began = ran.as_ref().is_some_and(|ran| ran.worker_tid != 0);
-    let Ran { started, worker_tid, outcome } =
-        ran.unwrap_or_else(|| Ran::not(pool, Outcome::Refused));
-    let failed = outcome.is_failure();
-    let finished = pool.clock.mono();
-    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
-    pool.note(&core, &run, began).await;
-    let intake = Arc::clone(&core.intake);
-    intake.tell(Done { core, firing: run.firing, failed });
+    }
 }
 
 impl Ran {

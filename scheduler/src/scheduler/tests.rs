@@ -21,7 +21,11 @@ struct Told {
     permit: Permit,
     cursor: Option<Utc>,
     broken: bool,
+    panics: bool,
 }
+
+/// How often a store has panicked.
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 struct Ears {
     runs: Receiver<Run>,
@@ -31,7 +35,10 @@ struct Ears {
 fn told(permit: Permit, cursor: Option<Utc>) -> (Told, Ears) {
     let ((run, runs), (skip, skips)) = (channel(), channel());
     let (run, skip) = (StdMutex::new(run), StdMutex::new(skip));
-    (Told { runs: run, skips: skip, permit, cursor, broken: false }, Ears { runs, skips })
+    (
+        Told { runs: run, skips: skip, permit, cursor, broken: false, panics: false },
+        Ears { runs, skips },
+    )
 }
 
 impl Ears {
@@ -46,6 +53,10 @@ impl Store for Told {
     }
 
     fn begin<'a>(&'a self, _: &'a crate::Firing) -> Promise<'a, Permit> {
+        if self.panics {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            panic!("the store panics");
+        }
         let answer = if self.broken { Err("no disk".into()) } else { Ok(self.permit) };
         Box::pin(std::future::ready(answer))
     }
@@ -236,13 +247,12 @@ fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
         let job = scheduler.add(definition("long", "@daily", options), work).unwrap();
         job.trigger_now().unwrap();
         until(|| job.status().busy == 1);
-        job.trigger_now().unwrap();
-        assert_eq!(ears.run().outcome, Outcome::Cancelled);
-        job.trigger_now().unwrap();
-        assert_eq!(ears.run().outcome, Outcome::Cancelled);
-        job.trigger_now().unwrap();
-        let _ = ears.run();
-        until(|| job.status().busy == 1 && job.status().waiting == 0);
+        for _ in 0..3 {
+            job.trigger_now().unwrap();
+            assert_eq!(ears.run().outcome, Outcome::Cancelled);
+            // The next has taken its place, and can be told to stop itself.
+            until(|| job.status().waiting == 0 && job.status().busy == 1);
+        }
         drop(scheduler);
         job.0.live().stop_all();
     }
@@ -334,6 +344,39 @@ fn what_the_store_refuses_does_not_start() {
     scheduler.schedule("@every 5ms", |_| async { boom("it runs") }).unwrap();
     assert_eq!(ears.run().outcome, Outcome::Failed("the store: no disk".to_owned()));
     assert!(scheduler.status().pool.store_errors > 0);
+    assert!(scheduler.drain(PATIENCE));
+}
+
+#[test]
+fn a_store_that_panics_stops_nobody_else() {
+    let (store, _ears) = told(Permit::Granted, None);
+    let scheduler = start(Told { panics: true, ..store }, |options| options.running = 1);
+    let job = scheduler.schedule("@daily", |_| async {}).unwrap();
+    for asked in 1..=3 {
+        job.trigger_now().unwrap();
+        until(|| PANICS.load(Ordering::Relaxed) == asked && job.status().busy == 0);
+    }
+    assert!(scheduler.drain(PATIENCE));
+}
+
+/// Far more than the queue takes, in one instant.
+#[test]
+fn a_burst_is_worked_off_whole() {
+    let (store, _ears) = told(Permit::Granted, None);
+    let scheduler = start(store, |options| {
+        (options.queue, options.running, options.intake) = (64, 8, 1 << 15);
+    });
+    let ran = Arc::new(AtomicU64::new(0));
+    let count = 20_000;
+    for _ in 0..count {
+        let ran = Arc::clone(&ran);
+        let run = move |_| async move {
+            ran.fetch_add(1, Ordering::Relaxed);
+        };
+        scheduler.after(Duration::from_millis(300), run).unwrap();
+    }
+    until(|| ran.load(Ordering::Relaxed) == count);
+    until(|| scheduler.status().shards.iter().all(|shard| shard.jobs == 0));
     assert!(scheduler.drain(PATIENCE));
 }
 
