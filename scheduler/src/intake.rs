@@ -5,7 +5,7 @@ mod ring;
 mod sleepy;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub(crate) use ring::Ring;
 use sleepy::Sleepy;
@@ -19,9 +19,9 @@ pub(crate) struct Intake {
     requests: Ring<Request>,
     ended: Ring<Done>,
     sleepy: Sleepy,
-    /// Whether there is room at the desk again, or an end to it all: what is no message must be seen
-    /// before a sleep like one.
-    news: AtomicBool,
+    /// Counts what is no message and must be seen before a sleep like one: that there is room at the desk
+    /// again, and the end.
+    news: AtomicUsize,
     closed: AtomicBool,
     abandoned: AtomicBool,
     notify: Arc<dyn Notify>,
@@ -33,7 +33,7 @@ impl Intake {
             requests: Ring::new(requests),
             ended: Ring::new(ended),
             sleepy: Sleepy::default(),
-            news: AtomicBool::new(false),
+            news: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             notify,
@@ -67,13 +67,13 @@ impl Intake {
 
     /// Tells that there is room at the desk again.
     pub(crate) fn feed(&self) {
-        self.news.store(true, Ordering::Release);
+        self.news.fetch_add(1, Ordering::Release);
         self.wake();
     }
 
-    /// Takes note of what is no message; the shard does, before it looks for what it may be.
-    pub(crate) fn take_note(&self) {
-        self.news.swap(false, Ordering::AcqRel);
+    /// How much of that there was; the shard asks before it looks for what it may be.
+    pub(crate) fn news(&self) -> usize {
+        self.news.load(Ordering::Acquire)
     }
 
     /// Wakes the shard, if it sleeps or is about to.
@@ -115,13 +115,13 @@ impl Intake {
 
     /// Whether there is nothing for the shard to do.
     pub(crate) fn is_empty(&self) -> bool {
-        let told = !self.requests.is_empty() || !self.ended.is_empty();
-        !told && !self.news.load(Ordering::Acquire)
+        self.requests.is_empty() && self.ended.is_empty()
     }
 
-    /// Says that the shard is about to sleep; `false` if there is something for it to do first.
-    pub(crate) fn may_sleep(&self) -> bool {
-        self.sleepy.doze(|| self.is_empty())
+    /// Says that the shard is about to sleep; `false` if there is something for it to do first, or news
+    /// since it knew of so much.
+    pub(crate) fn may_sleep(&self, known: usize) -> bool {
+        self.sleepy.doze(|| self.is_empty() && self.news() == known)
     }
 
     /// Says that it no longer sleeps.

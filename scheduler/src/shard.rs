@@ -68,7 +68,7 @@ impl Shard {
         let mut desk = Counter(Arc::clone(&self.pool));
         let mut roster = Roster::new(self.clock.read(), tid, self.seed);
         loop {
-            self.intake.take_note();
+            let known = self.intake.news();
             // The time first: what is asked and told is of now.
             roster.wake(self.clock.read(), &mut desk);
             let left_over = self.take(&mut roster, &mut desk);
@@ -86,7 +86,7 @@ impl Shard {
                 }
             }
             if !left_over {
-                self.rest(roster.next_wake());
+                self.rest(roster.next_wake(), known);
             }
         }
     }
@@ -110,12 +110,12 @@ impl Shard {
     }
 
     /// Sleeps until that instant or until there is something to do; the last of it awake, if so wished.
-    fn rest(&mut self, until: Option<Mono>) {
+    fn rest(&mut self, until: Option<Mono>, known: usize) {
         let spin_ns = self.spin.as_nanos() as u64;
         let sleep_until = until.map(|until| Mono(until.0.saturating_sub(spin_ns)));
         let now = self.clock.mono();
         if sleep_until.is_none_or(|sleep_until| now < sleep_until) {
-            if !self.intake.may_sleep() {
+            if !self.intake.may_sleep(known) {
                 return;
             }
             self.sleeper.sleep(sleep_until);

@@ -16,7 +16,7 @@ mod sync {
 
 use std::sync::Arc;
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 
 use ring::Ring;
@@ -76,6 +76,30 @@ fn no_wake_up_is_lost() {
         for push in pushes {
             push.join().unwrap();
         }
+        assert!(!sleeps || rung.load(Ordering::Acquire));
+    });
+}
+
+/// An end that comes between a look and a sleep is seen, or rung for.
+#[test]
+fn no_news_is_slept_over() {
+    loom::model(|| {
+        let flags = [(), ()].map(|()| AtomicBool::new(false));
+        let shared = Arc::new((Sleepy::default(), AtomicUsize::new(0), flags));
+        let other = Arc::clone(&shared);
+        let close = thread::spawn(move || {
+            let (sleepy, news, [closed, rung]) = &*other;
+            closed.store(true, Ordering::Release);
+            news.fetch_add(1, Ordering::Release);
+            if sleepy.rouse() {
+                rung.store(true, Ordering::Release);
+            }
+        });
+        let (sleepy, news, [closed, rung]) = &*shared;
+        let known = news.load(Ordering::Acquire);
+        let saw = closed.load(Ordering::Acquire);
+        let sleeps = !saw && sleepy.doze(|| news.load(Ordering::Acquire) == known);
+        close.join().unwrap();
         assert!(!sleeps || rung.load(Ordering::Acquire));
     });
 }
