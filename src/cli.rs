@@ -155,7 +155,7 @@ pub struct Place {
 )]
 pub struct Explain {
     /// 5 fields, 6 with seconds, 7 with years; or @daily and its like; or @every 250ms. Best in quotes.
-    #[arg(required = true, value_name = "SPEC", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "SPEC")]
     pub spec: Vec<String>,
     /// The time zone, as the IANA database names it [default: UTC]
     #[arg(long, value_name = "ZONE")]

@@ -30,9 +30,6 @@ struct Explained {
 /// Prints what comes.
 pub fn run(args: &cli::Explain) -> Result<ExitCode> {
     let explained = Explained::new(args)?;
-    if explained.spec.after(explained.from).is_none() {
-        bail!("'{}' never fires after {}", explained.spec, explained.from);
-    }
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{:#}", explained.as_json())?;
@@ -52,8 +49,11 @@ impl Explained {
         let zone = TimeZone::get(&name).with_context(|| format!("no time zone '{name}'"))?;
         let from = args.from.unwrap_or_else(Timestamp::now);
         let from = i64::try_from(from.as_nanosecond()).context("no clock shows --from")?;
-        let count = usize::from(args.count);
-        Ok(Self { spec: spec.dst(Dst { gap, fold }), zone, name, from: Utc(from), count })
+        let spec = spec.dst(Dst { gap, fold });
+        if spec.after(Utc(from)).is_none() {
+            bail!("'{spec}' never fires after {}", Utc(from));
+        }
+        Ok(Self { spec, zone, name, from: Utc(from), count: usize::from(args.count) })
     }
 
     /// The instants that come, whatever they are made of.

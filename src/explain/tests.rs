@@ -4,11 +4,15 @@ use expect_test::{Expect, expect};
 use super::*;
 
 fn explained(words: &str) -> Explained {
+    parsed(words).unwrap()
+}
+
+fn parsed(words: &str) -> Result<Explained> {
     let words = ["cronx", "explain"].into_iter().chain(words.split_whitespace());
     let cli::Cli { verb: Some(cli::Verb::Explain(args)), .. } = cli::Cli::parse_from(words) else {
         panic!("it is another verb");
     };
-    Explained::new(&args).unwrap()
+    Explained::new(&args)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that a test is one line")]
@@ -92,4 +96,16 @@ fn a_program_reads_the_same() {
     assert_eq!(json["firings"][0], "2026-10-25T00:30:00Z");
     assert_eq!(json["exceptions"][0]["outcome"], "first");
     assert_eq!(json["exceptions"][0]["civil"], "2026-10-25T02:30:00");
+}
+
+#[test]
+fn what_cannot_be_used_is_said_in_one_line() {
+    let refused = |words: &str| format!("{:#}", parsed(words).err().unwrap());
+    assert_eq!(refused("0 25 * * *"), "'0 25 * * *': field 2 (hour) '25': Number out of bounds");
+    assert_eq!(
+        refused("0 0 30 2 * --from 2026-01-01T00:00:00Z"),
+        "'0 0 30 2 *' never fires after 2026-01-01T00:00:00Z"
+    );
+    let zone = refused("@daily --tz Mars/Olympus");
+    assert!(zone.starts_with("there is no time zone 'Mars/Olympus': ") && !zone.contains('\n'));
 }
