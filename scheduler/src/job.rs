@@ -196,6 +196,10 @@ impl Core {
         self.next.store(next.map_or(NO_NEXT, |utc| utc.0), Ordering::Relaxed);
     }
 
+    pub(crate) fn is_once(&self) -> bool {
+        !matches!(self.when, When::Spec(_))
+    }
+
     /// What has happened of it, from now on.
     pub(crate) fn live(&self) -> &Live {
         self.live.get_or_init(Box::default)
@@ -279,7 +283,7 @@ impl Job {
         }
     }
 
-    /// How late its runs started, microseconds, as a histogram of two digits.
+    /// How late its runs started, microseconds, as a histogram of two digits; empty for a one-shot.
     pub fn lateness_us(&self) -> Histogram<u32> {
         self.0.live().lateness_us()
     }

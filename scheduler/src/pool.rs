@@ -11,6 +11,7 @@ pub(crate) use execute::tid;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -89,12 +90,16 @@ const SKIPS: usize = 4096;
 /// So many firings a runner takes before it lets others on its thread have a turn.
 const TURN: usize = 32;
 
-/// A runner's place among those that may be; given back even if it panics.
-struct Seat<'a>(&'a Pool);
+/// A runner's place among those that may be; given back even if it panics, and then to another.
+struct Seat<'a>(&'a Arc<Pool>);
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.0.runners.fetch_sub(1, Ordering::SeqCst);
+        let Self(pool) = self;
+        pool.runners.fetch_sub(1, Ordering::SeqCst);
+        if thread::panicking() && pool.is_wanted() {
+            pool.handle.spawn(Arc::clone(pool).run());
+        }
     }
 }
 
@@ -185,6 +190,12 @@ impl Pool {
         self.runners.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
+    /// Whether there is work for a runner that has just given its place back; it has one again then.
+    fn is_wanted(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.queued.load(Ordering::SeqCst) > 0 && self.claim_runner()
+    }
+
     /// A runner: executes what is next until there is nothing.
     async fn run(self: Arc<Self>) {
         loop {
@@ -198,8 +209,7 @@ impl Pool {
                 }
             }
             drop(seat);
-            fence(Ordering::SeqCst);
-            if self.queued.load(Ordering::SeqCst) == 0 || !self.claim_runner() {
+            if !self.is_wanted() {
                 return;
             }
         }
@@ -240,12 +250,15 @@ impl Pool {
         }
     }
 
-    /// Writes a run down: in the store, and in both histograms if its code began.
+    /// Writes a run down: in the store, and in the histograms if its code began.
     async fn note(&self, core: &Core, run: &Run) {
         core.live().count_ended(&run.outcome);
         if run.worker_tid != 0 {
             let lateness_ns = run.lateness_ns();
-            core.live().count_lateness(lateness_ns);
+            // One run makes no distribution; a histogram for each one-shot would cost more than its run.
+            if !core.is_once() {
+                core.live().count_lateness(lateness_ns);
+            }
             let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
             // It grows with what it sees.
             let _ = lateness.record(lateness_ns.max(0) as u64);
