@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use cronx_collector::probes::Object;
 use cronx_collector::targets::ThreadName;
+use cronx_scheduler::{Fold, Gap};
 
 /// Why did the P99 miss?
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ pub enum Verb {
     Record(Record),
     /// Make the report of a capture again; needs no privilege.
     Report(Report),
+    /// Say when a schedule is due, and what daylight saving time does to it.
+    Explain(Explain),
     /// Say what this machine can and cannot do, and how to mend it.
     Doctor(Doctor),
 }
@@ -143,12 +146,61 @@ pub struct Place {
     pub json: bool,
 }
 
+/// `cronx explain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A pattern that is due every hour, or every few, goes by elapsed time, unless \
+    told otherwise (--gap skip, --fold both); one of certain hours is due once a day (--gap shift, \
+    --fold first)."
+)]
+pub struct Explain {
+    /// 5 fields, 6 with seconds, 7 with years; or @daily and its like; or @every 250ms. Best in quotes.
+    #[arg(required = true, value_name = "SPEC")]
+    pub spec: Vec<String>,
+    /// The time zone, as the IANA database names it [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// How many firings.
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// Those after this instant, such as 2026-03-28T23:00:00Z [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    pub from: Option<jiff::Timestamp>,
+    /// A time that the clock leaps over: skip it, or shift it by the leap.
+    #[arg(long, value_name = "HOW", value_parser = gap)]
+    pub gap: Option<Gap>,
+    /// A time that comes twice: fire at the first, the last, or both.
+    #[arg(long, value_name = "WHICH", value_parser = fold)]
+    pub fold: Option<Fold>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `cronx doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn gap(name: &str) -> Result<Gap, String> {
+    match name {
+        "skip" => Ok(Gap::Skip),
+        "shift" => Ok(Gap::Shift),
+        _ => Err("it is skip or shift".to_owned()),
+    }
+}
+
+fn fold(name: &str) -> Result<Fold, String> {
+    match name {
+        "first" => Ok(Fold::First),
+        "last" => Ok(Fold::Last),
+        "both" => Ok(Fold::Both),
+        _ => Err("it is first, last or both".to_owned()),
+    }
 }
 
 fn object(name: &str) -> Result<Object, String> {

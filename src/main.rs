@@ -6,6 +6,7 @@ mod cli;
 #[cfg(feature = "debug-log")]
 mod debug_log;
 mod doctor;
+mod explain;
 mod output;
 mod progress;
 mod record;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let done = match &cli.verb {
         Some(cli::Verb::Record(args)) => record::run(args),
         Some(cli::Verb::Report(args)) => report::run(args),
+        Some(cli::Verb::Explain(args)) => explain::run(args),
         Some(cli::Verb::Doctor(args)) => doctor::run(args),
         None => version::run(cli.verbose),
     };

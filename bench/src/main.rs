@@ -2,7 +2,8 @@
 //!
 //! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
 //! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
-//! and `yields` makes switches. `capture` makes evidence and `read` takes it in. Each ends with whoever started it. What it does not do: compare.
+//! and `yields` makes switches. `capture` makes evidence and `read` takes it in. `timers` are those of one
+//! thread, ours and rivals', and `scheduler` is ours at work. Each ends with whoever started it. What it does not do: compare.
 //! That is for xtask.
 
 mod bpf;
@@ -11,7 +12,9 @@ mod empty;
 mod flood;
 mod race;
 mod read;
+mod scheduler;
 mod stats;
+mod timers;
 mod yields;
 
 use std::io::Read;
@@ -39,6 +42,10 @@ enum Role {
     Yields(yields::Yields),
     /// Makes a Capture of many waits.
     Capture(capture::Capture),
+    /// Inserts and cancels timers among many.
+    Timers(timers::Timers),
+    /// Gives a scheduler a load.
+    Scheduler(scheduler::AtWork),
     /// Reads one: as little as any analysis must, or the whole of it.
     Read(read::Read),
 }
@@ -52,8 +59,16 @@ enum Error {
     Types(#[from] aya_obj::btf::BtfError),
     #[error("the Capture: {0}")]
     Capture(#[from] cronx_recording::Error),
+    #[error("the scheduler: {0}")]
+    Scheduler(String),
     #[error("only {done} of {count} in {seconds} s; fewer can be asked for, or more time")]
     Slow { done: u64, count: u64, seconds: u64 },
+}
+
+impl From<cronx_scheduler::Error> for Error {
+    fn from(error: cronx_scheduler::Error) -> Self {
+        Self::Scheduler(error.to_string())
+    }
 }
 
 impl Error {
@@ -72,6 +87,8 @@ fn main() -> ExitCode {
         Role::Flood(flood) => flood.run(),
         Role::Yields(yields) => yields.run(),
         Role::Capture(capture) => capture.run(),
+        Role::Timers(timers) => timers.run(),
+        Role::Scheduler(at_work) => at_work.run(),
         Role::Read(read) => read.run(),
     };
     match played {

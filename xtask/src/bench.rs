@@ -6,6 +6,7 @@
 mod blame;
 mod journal;
 mod probes;
+mod scheduler;
 mod shuffle;
 mod statistics;
 
@@ -22,6 +23,18 @@ use crate::{process, workspace};
 pub(crate) enum Bench {
     /// What the probes cost, beside runqlat, runqslower, bpftrace and perf.
     Probes(Extent),
+    /// What timers cost beside those of others, and how late a scheduler under load starts what is due.
+    Scheduler {
+        /// How many rounds.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// No more live timers than this.
+        #[arg(long, default_value_t = 10_000_000)]
+        most: u64,
+        /// For how long lateness is measured, each time.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+    },
     /// How fast a Capture becomes a Report, and in how much memory.
     Blame {
         /// Waits in the Capture.
@@ -50,6 +63,7 @@ pub(crate) struct Extent {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
+        Bench::Scheduler { rounds, most, seconds } => scheduler::run(*rounds, *most, *seconds),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
 }

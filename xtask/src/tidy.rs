@@ -95,7 +95,7 @@ impl Tree {
         self.files.iter().filter(|file| file.is_rust())
     }
 
-    /// Rust that ships: rules about it do not bind tests, nor a build script's talk with cargo.
+    /// Rust that ships: rules about it do not bind tests and examples, nor a build script's talk with cargo.
     fn production(&self) -> Vec<&File> {
         let tests: Vec<_> = self.rust().flat_map(File::test_modules).collect();
         let is_test = |file: &File| tests.iter().any(|module| file.belongs_to(module));
@@ -110,7 +110,7 @@ impl File {
 
     fn is_beside(&self) -> bool {
         let mut parts = self.path.split('/');
-        parts.any(|part| matches!(part, "tests" | "benches" | "tests.rs" | "build.rs"))
+        parts.any(|part| matches!(part, "tests" | "benches" | "examples" | "tests.rs" | "build.rs"))
     }
 
     /// Paths, without `.rs`, of the modules that this file declares for tests alone.

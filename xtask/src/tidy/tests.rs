@@ -46,6 +46,8 @@ fn the_stages_import_only_what_stands_before_them() {
     assert_eq!(check("blame", "cronx-sim").len(), 1);
     assert_eq!(check("collector", "cronx-blame").len(), 1);
     assert_eq!(check("recording", "cronx-collector").len(), 1);
+    assert_eq!(check("scheduler", "cronx-recording").len(), 1);
+    assert_eq!(check("blame", "cronx-scheduler").len(), 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 8] = [
+const OURS: [(&str, &[&str]); 9] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
@@ -14,12 +14,14 @@ const OURS: [(&str, &[&str]); 8] = [
     ("blame/sim", &["cronx-abi", "cronx-recording"]),
     ("flamegraph", &["cronx-recording"]),
     ("collector", &["cronx-abi", "cronx-recording"]),
+    // The two halves meet in the kernel's records, and nowhere else.
+    ("scheduler", &[]),
     // It reads what the command left, as anybody could, and runs nothing of the kernel side's.
     ("tests/score", &["cronx-abi", "cronx-recording", "cronx-blame"]),
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 7] = [
+const THEIRS: [(&str, &[&str]); 8] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
@@ -27,6 +29,8 @@ const THEIRS: [(&str, &[&str]); 7] = [
     ("libbpf-rs", &["collector"]),
     ("aya-ebpf", &["probes-ebpf"]),
     ("aya-log-ebpf", &["probes-ebpf"]),
+    // What a pattern means is the scheduler's to say.
+    ("croner", &["scheduler"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];

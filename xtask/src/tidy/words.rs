@@ -2,8 +2,16 @@
 
 use super::{File, Finding, Tree, source};
 
-/// Everything right of the Capture is a function over plain data.
-const PURE: [&str; 3] = ["recording/", "blame/", "flamegraph/"];
+/// Everything right of the Capture is a function over plain data; so is what a scheduler decides.
+const PURE: [&str; 7] = [
+    "recording/",
+    "blame/",
+    "flamegraph/",
+    "scheduler/src/wheel",
+    "scheduler/src/spec",
+    "scheduler/src/policy",
+    "scheduler/src/roster",
+];
 const EFFECTS: [&str; 13] = [
     "aya",
     "libbpf_rs",

@@ -1,0 +1,45 @@
+//! What user code is told about its run.
+
+use std::sync::Arc;
+
+use crate::Utc;
+use crate::job::Core;
+use crate::run::TraceId;
+
+/// Which run this is, and whether it should stop.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) core: Arc<Core>,
+    pub(crate) nominal: Utc,
+    pub(crate) attempt: u32,
+    pub(crate) trace: TraceId,
+    /// The runs of a job are numbered, so that those can be stopped that are older than another.
+    pub(crate) number: u64,
+}
+
+impl Context {
+    /// The job's name; empty for a one-shot.
+    pub fn job(&self) -> &str {
+        &self.core.name
+    }
+
+    /// The instant that the firing is named by.
+    pub fn nominal(&self) -> Utc {
+        self.nominal
+    }
+
+    /// From 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The trace that this attempt is.
+    pub fn trace(&self) -> TraceId {
+        self.trace
+    }
+
+    /// Whether this run has been told to stop. A future need not ask: it is dropped.
+    pub fn is_stopped(&self) -> bool {
+        self.core.stops(self.number)
+    }
+}

@@ -1,0 +1,193 @@
+//! One attempt: user code from its first instruction to its end, whatever that is.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context as Waker, Poll};
+use std::time::Duration;
+
+use super::{Item, Pool};
+use crate::Mono;
+use crate::context::Context;
+use crate::job::Core;
+use crate::request::Done;
+use crate::run::{Firing, Outcome, Run};
+use crate::store::Permit;
+use crate::work::{Doing, Kind, Said};
+
+/// Where and when user code began, and how it ended.
+struct Ran {
+    started: Mono,
+    worker_tid: u32,
+    outcome: Outcome,
+}
+
+/// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
+struct End {
+    core: Arc<Core>,
+    firing: Option<Firing>,
+    failed: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(firing) = self.firing.take() {
+            let core = Arc::clone(&self.core);
+            self.core.intake.tell(Done { core, firing, failed: self.failed });
+        }
+    }
+}
+
+/// Executes a firing, writes it down, and tells its shard.
+pub(super) async fn execute(pool: &Arc<Pool>, item: Item) {
+    let Item { core, firing, enqueued } = item;
+    let dequeued = pool.clock.mono();
+    let mut end = End { core: Arc::clone(&core), firing: Some(firing.clone()), failed: false };
+    let ran = if_permitted(pool, &core, &firing).await;
+    let finished = pool.clock.mono();
+    let Ran { started, worker_tid, outcome } = ran;
+    end.failed = outcome.is_failure();
+    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
+    pool.note(&core, &run).await;
+}
+
+async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ran {
+    match pool.store.begin(firing).await {
+        Ok(Permit::Granted) => {
+            let context = Context {
+                core: Arc::clone(core),
+                nominal: firing.nominal,
+                attempt: firing.attempt,
+                trace: firing.trace,
+                number: firing.number,
+            };
+            begin(pool, context).await
+        }
+        Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
+        Err(error) => {
+            pool.store_errors.fetch_add(1, Ordering::Relaxed);
+            Ran::not(pool, Outcome::Failed(format!("the store: {error}")))
+        }
+    }
+}
+
+impl Ran {
+    /// It never began.
+    fn not(pool: &Pool, outcome: Outcome) -> Self {
+        Self { started: pool.clock.mono(), worker_tid: 0, outcome }
+    }
+}
+
+async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
+    let core = Arc::clone(&context.core);
+    match &core.work.0 {
+        Kind::Future(f) => {
+            let (started, worker_tid) = (pool.clock.mono(), tid());
+            let stopped = context.clone();
+            let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
+                Ok(doing) => future(doing, &stopped).await,
+                Err(panic) => Outcome::Panicked(message(&*panic)),
+            };
+            Ran { started, worker_tid, outcome }
+        }
+        Kind::Blocking(_) => blocking(pool, context).await,
+    }
+}
+
+/// Until the first of: its end, its timeout, the word to stop.
+async fn future(doing: Doing, context: &Context) -> Outcome {
+    let core = &context.core;
+    let mut stop = pin!(core.live().stop.notified());
+    stop.as_mut().enable();
+    if context.is_stopped() {
+        return Outcome::Cancelled;
+    }
+    let said = tokio::select! {
+        biased;
+        said = Caught(Some(doing)) => said,
+        () = timeout(core.options.timeout) => return Outcome::TimedOut,
+        () = stop => return Outcome::Cancelled,
+    };
+    match said {
+        Ok(said) => outcome(said),
+        Err(panic) => Outcome::Panicked(message(&*panic)),
+    }
+}
+
+async fn timeout(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// On a thread of its own. It ends when it ends: nobody can stop it.
+async fn blocking(pool: &Arc<Pool>, context: Context) -> Ran {
+    let clock = Arc::clone(&pool.clock);
+    let work = move || {
+        let (started, worker_tid) = (clock.mono(), tid());
+        let core = Arc::clone(&context.core);
+        let Kind::Blocking(f) = &core.work.0 else {
+            return Ran { started, worker_tid, outcome: Outcome::Refused };
+        };
+        let asked = context.clone();
+        let said = catch_unwind(AssertUnwindSafe(|| f(context)));
+        let took = clock.mono().since(started);
+        let outcome = match said {
+            Err(panic) => Outcome::Panicked(message(&*panic)),
+            Ok(_) if asked.is_stopped() => Outcome::Cancelled,
+            Ok(_) if core.options.timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
+            Ok(said) => outcome(said),
+        };
+        Ran { started, worker_tid, outcome }
+    };
+    let ran = pool.handle.spawn_blocking(work).await;
+    // Panics are caught above; what is left is a runtime that shuts down.
+    ran.unwrap_or_else(|_| Ran::not(pool, Outcome::Cancelled))
+}
+
+fn outcome(said: Said) -> Outcome {
+    match said {
+        Ok(()) => Outcome::Succeeded,
+        Err(why) => Outcome::Failed(why),
+    }
+}
+
+/// A future whose panic is a value, even that of its end.
+struct Caught(Option<Doing>);
+
+impl Future for Caught {
+    type Output = Result<Said, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<Self::Output> {
+        let Some(doing) = self.0.as_mut() else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| doing.as_mut().poll(waker))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+impl Drop for Caught {
+    fn drop(&mut self) {
+        let doing = self.0.take();
+        // What a panic would say here, nobody asked for: the run has its outcome.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(doing)));
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+/// The number of this thread, as the kernel's records have it.
+pub(crate) fn tid() -> u32 {
+    thread_local! {
+        static TID: u32 = nix::unistd::gettid().as_raw() as u32;
+    }
+    TID.with(|tid| *tid)
+}

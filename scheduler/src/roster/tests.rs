@@ -1,0 +1,178 @@
+//! The roster under a clock that a loop moves, beside a model that does the same with lists.
+
+mod by_the_book;
+mod day;
+mod stalls;
+mod table;
+
+use std::time::Duration;
+
+use table::{Table, job, recurring};
+
+use super::*;
+use crate::job::JobOptions;
+use crate::policy::{Misfire, Overlap, Policy};
+use crate::retry::Retry;
+use crate::spec::Spec;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn every(text: &str, policy: Policy) -> Arc<Core> {
+    recurring(Spec::parse(text).unwrap(), JobOptions { policy, ..JobOptions::default() })
+}
+
+#[test]
+fn a_firing_is_due_at_its_instant() {
+    let mut table = Table::new(Utc(0));
+    table.add(every("*/5 * * * *", Policy::default()));
+    table.run_until(Utc(0) + 11 * MINUTE);
+    let expected = [5, 10].map(|minute| (Utc(0) + minute * MINUTE, Mono(0) + minute * MINUTE));
+    let started: Vec<_> = table.started.iter().map(|s| (s.firing.nominal, s.firing.due)).collect();
+    assert_eq!(started, expected);
+    assert!(table.started.iter().all(|s| s.firing.popped == s.firing.due));
+}
+
+#[test]
+fn one_shots_fire_once_and_are_forgotten() {
+    let mut table = Table::new(Utc(0));
+    table.add(job(When::After(Mono(0) + SECOND, Utc(0) + SECOND), JobOptions::default()));
+    table.add(job(When::At(Utc(0) + 2 * SECOND), JobOptions::default()));
+    // What is past is due at once.
+    table.add(job(When::At(Utc(-5)), JobOptions::default()));
+    table.run_until(Utc(0) + MINUTE);
+    assert_eq!(table.started.len(), 3);
+    assert_eq!((table.roster.jobs(), table.roster.busy()), (0, 0));
+    assert_eq!(table.roster.next_wake(), None);
+}
+
+#[test]
+fn a_one_shot_by_the_wall_moves_with_it_and_one_by_the_clock_does_not() {
+    let mut table = Table::new(Utc(0));
+    table.add(job(When::After(Mono(0) + 2 * MINUTE, Utc(0) + 2 * MINUTE), JobOptions::default()));
+    table.add(job(When::At(Utc(0) + 90 * MINUTE), JobOptions::default()));
+    table.step(3_600_000_000_000);
+    table.run_for(3 * MINUTE);
+    assert_eq!(table.started.len(), 1);
+    assert_eq!(table.started[0].firing.due, Mono(0) + 2 * MINUTE);
+    table.run_for(28 * MINUTE);
+    assert_eq!(table.started[1].firing.due, Mono(0) + 30 * MINUTE);
+}
+
+#[test]
+fn cancelled_jobs_start_nothing_and_leave_no_timer() {
+    let mut table = Table::new(Utc(0));
+    let core = every("@every 1s", Policy::default());
+    table.add(Arc::clone(&core));
+    table.run_for(3 * SECOND);
+    assert!(core.turn(Phase::Active, Phase::Cancelled));
+    table.ask(Request::Look(core));
+    table.run_for(3 * SECOND);
+    assert_eq!((table.started.len(), table.roster.jobs()), (3, 0));
+    assert_eq!(table.roster.next_wake(), None);
+}
+
+#[test]
+fn a_cancelled_job_whose_shard_was_not_told_is_found_out() {
+    let mut table = Table::new(Utc(0));
+    let core = every("@every 1s", Policy::default());
+    table.add(Arc::clone(&core));
+    assert!(core.turn(Phase::Active, Phase::Cancelled));
+    table.run_for(3 * SECOND);
+    assert_eq!((table.started.len(), table.roster.jobs()), (0, 0));
+}
+
+#[test]
+fn what_is_due_in_a_pause_is_left_out() {
+    let mut table = Table::new(Utc(0));
+    let core = every("@every 1s", Policy::default());
+    table.add(Arc::clone(&core));
+    table.run_for(2 * SECOND);
+    core.turn(Phase::Active, Phase::Paused);
+    table.ask(Request::Look(Arc::clone(&core)));
+    table.run_for(5 * SECOND);
+    table.ask(Request::Resume(core));
+    table.run_for(2 * SECOND);
+    assert_eq!(table.started.len(), 4);
+    let skipped: Vec<_> = table.skipped.iter().map(|s| (s.why, s.count)).collect();
+    assert_eq!(skipped, [(Why::Paused, 5)]);
+}
+
+#[test]
+fn a_trigger_fires_beside_the_schedule_and_is_no_tick_of_it() {
+    let mut table = Table::new(Utc(0));
+    let core = every("0 * * * *", Policy::default());
+    table.add(Arc::clone(&core));
+    table.run_for(10 * MINUTE);
+    table.ask(Request::Trigger(Arc::clone(&core)));
+    table.run_for(51 * MINUTE);
+    let started: Vec<_> =
+        table.started.iter().map(|s| (s.firing.triggered, s.firing.nominal)).collect();
+    assert_eq!(started, [(true, Utc(0) + 10 * MINUTE), (false, Utc(0) + 60 * MINUTE)]);
+}
+
+#[test]
+fn failures_are_tried_again_until_the_last() {
+    let mut table = Table::new(Utc(0));
+    let retry = Retry { attempts: 3, base: 10 * SECOND, cap: MINUTE };
+    let options = JobOptions { retry, ..JobOptions::default() };
+    table.fails = true;
+    table.add(recurring(Spec::parse("0 * * * *").unwrap(), options));
+    table.run_for(90 * MINUTE);
+    let attempts: Vec<_> =
+        table.started.iter().map(|s| (s.firing.attempt, s.firing.nominal)).collect();
+    let nominal = Utc(0) + 60 * MINUTE;
+    assert_eq!(attempts, [(1, nominal), (2, nominal), (3, nominal)]);
+    let due: Vec<_> = table.started.iter().map(|s| s.firing.due).collect();
+    assert!(due[1].since(due[0]) <= 11 * SECOND && due[2].since(due[1]) <= 21 * SECOND, "{due:?}");
+    assert_eq!(table.roster.busy(), 0);
+}
+
+#[test]
+fn jitter_is_a_jobs_own_and_moves_no_nominal_instant() {
+    let mut table = Table::new(Utc(0));
+    let options = JobOptions { jitter: 10 * SECOND, ..JobOptions::default() };
+    let core = recurring(Spec::parse("* * * * *").unwrap(), options);
+    let jitter = core.jitter();
+    assert!(!jitter.is_zero() && jitter < 10 * SECOND);
+    table.add(core);
+    table.run_for(5 * MINUTE + 10 * SECOND);
+    for (number, started) in table.started.iter().enumerate() {
+        let nominal = Utc(0) + (number as u32 + 1) * MINUTE;
+        assert_eq!(started.firing.nominal, nominal);
+        assert_eq!(started.firing.due, Mono(nominal.0 as u64) + jitter);
+    }
+    assert_eq!(table.started.len(), 5);
+}
+
+#[test]
+fn a_closed_roster_starts_nothing_and_waits_for_what_runs() {
+    let mut table = Table::new(Utc(0));
+    table.takes = 10 * SECOND;
+    table.add(every("@every 1s", Policy { overlap: Overlap::Allow, ..Policy::default() }));
+    table.run_for(3 * SECOND);
+    table.roster.close();
+    assert_eq!(table.roster.busy(), 3);
+    table.run_for(20 * SECOND);
+    assert_eq!((table.started.len(), table.roster.busy()), (3, 0));
+}
+
+#[test]
+fn a_year_of_seconds_is_caught_up_with_in_bounded_steps() {
+    for (misfire, starts) in [
+        (Misfire::Skip, 2),
+        (Misfire::FireOnce, 1),
+        (Misfire::FireAll { cap: 100 }, 102),
+        (Misfire::Within { grace: 50 * SECOND }, 51),
+    ] {
+        let mut table = Table::new(Utc(0));
+        let overlap = Overlap::BufferAll { cap: 1000 };
+        table.add(every("* * * * * *", Policy { misfire, overlap, ..Policy::default() }));
+        table.stall(Duration::from_hours(365 * 24));
+        table.run_for(Duration::ZERO);
+        let Policy { grace, .. } = Policy::default();
+        assert_eq!(grace, SECOND);
+        assert_eq!(table.started.len(), starts, "{misfire:?}");
+        assert_eq!(table.skipped[0].count, Skipped::COUNTED);
+    }
+}

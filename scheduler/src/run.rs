@@ -1,0 +1,108 @@
+//! What is written down of each run.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::policy::Why;
+use crate::{Mono, Utc};
+
+/// The number of a trace, as W3C Trace Context has it; never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(pub u128);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should.
+    Succeeded,
+    /// It says that it failed, and why.
+    Failed(String),
+    /// It took longer than it may.
+    TimedOut,
+    /// It panicked, with this message. Nobody else noticed.
+    Panicked(String),
+    /// It was told to stop, and did.
+    Cancelled,
+    /// The store knows that another has done it, or is doing it.
+    Refused,
+}
+
+impl Outcome {
+    /// Whether another attempt could do better.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::TimedOut | Self::Panicked(_))
+    }
+}
+
+/// One due instant of a job, on its way to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The job's name.
+    pub job: Arc<str>,
+    /// What the firing is named by.
+    pub nominal: Utc,
+    /// From 1.
+    pub attempt: u32,
+    /// Counts the job's attempts since it was added.
+    pub number: u64,
+    /// Whether somebody asked for it, and no schedule did.
+    pub triggered: bool,
+    /// When it should start: the nominal instant and the job's jitter, or the retry's.
+    pub due: Mono,
+    /// When the shard took it from its wheel.
+    pub popped: Mono,
+    /// The shard's thread.
+    pub shard_tid: u32,
+    /// Of this attempt.
+    pub trace: TraceId,
+}
+
+/// One attempt to execute a firing, ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// What was executed.
+    pub firing: Firing,
+    /// When it was given to the workers.
+    pub enqueued: Mono,
+    /// When a worker took it.
+    pub dequeued: Mono,
+    /// When its code began; as `finished` if it never did.
+    pub started: Mono,
+    /// When it ended.
+    pub finished: Mono,
+    /// The worker's thread when it began; 0 if it never did.
+    pub worker_tid: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl Run {
+    /// `started - due`, nanoseconds.
+    pub fn lateness_ns(&self) -> i64 {
+        self.started.0 as i64 - self.firing.due.0 as i64
+    }
+}
+
+/// Firings that were left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The job's name.
+    pub job: Arc<str>,
+    /// Up to this nominal instant all is decided.
+    pub through: Utc,
+    /// How many; beyond [`Skipped::COUNTED`] there were more.
+    pub count: u64,
+    /// The reason.
+    pub why: Why,
+}
+
+impl Skipped {
+    /// Counting stops here: a year of seconds is not counted by a thread that others wait for.
+    pub const COUNTED: u64 = 1000;
+}

@@ -1,0 +1,81 @@
+//! The user's code, in the shapes that it comes in.
+
+use std::fmt::Display;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+
+use crate::context::Context;
+
+/// What user code says of itself at its end.
+pub(crate) type Said = Result<(), String>;
+/// User code at work.
+pub(crate) type Doing = Pin<Box<dyn Future<Output = Said> + Send>>;
+
+/// What a job does: a future, or code that blocks its thread.
+pub struct Work(pub(crate) Kind);
+
+pub(crate) enum Kind {
+    Future(Box<dyn Fn(Context) -> Doing + Send + Sync>),
+    Blocking(Box<dyn Fn(Context) -> Said + Send + Sync>),
+}
+
+/// What user code may return: nothing, or a result whose error can be read.
+pub trait Ending {
+    /// The same in few words.
+    fn said(self) -> Result<(), String>;
+}
+
+impl Ending for () {
+    fn said(self) -> Said {
+        Ok(())
+    }
+}
+
+impl<E: Display> Ending for Result<(), E> {
+    fn said(self) -> Said {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+impl Work {
+    /// Runs on the workers' threads; it must not block them.
+    pub fn future<F, D>(f: F) -> Self
+    where
+        F: Fn(Context) -> D + Send + Sync + 'static,
+        D: Future<Output: Ending> + Send + 'static,
+    {
+        Self(Kind::Future(Box::new(move |context| {
+            let doing = f(context);
+            Box::pin(async move { doing.await.said() })
+        })))
+    }
+
+    /// Runs on a thread of its own, as long as it likes. It cannot be stopped, only told: see
+    /// [`Context::is_stopped`].
+    pub fn blocking<F, R>(f: F) -> Self
+    where
+        F: Fn(Context) -> R + Send + Sync + 'static,
+        R: Ending,
+    {
+        Self(Kind::Blocking(Box::new(move |context| f(context).said())))
+    }
+
+    /// A future that is made once.
+    pub(crate) fn once<F, D>(f: F) -> Self
+    where
+        F: FnOnce(Context) -> D + Send + 'static,
+        D: Future<Output: Ending> + Send + 'static,
+    {
+        let f = Mutex::new(Some(f));
+        Self(Kind::Future(Box::new(move |context| {
+            let taken = f.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let doing = taken.map(|f| f(context));
+            Box::pin(async move {
+                match doing {
+                    Some(doing) => doing.await.said(),
+                    None => Err("it ran before".to_owned()),
+                }
+            })
+        })))
+    }
+}
