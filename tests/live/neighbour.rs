@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::process::Command;
 
+use cronx_recording::Class;
+
 use crate::bench::{Neighbour, Recording, actor, can_run, note, steady};
 
 /// Threads that sleep and wake, and a neighbour that spins on the same CPU.
@@ -22,7 +24,9 @@ fn the_neighbour_and_its_function_are_named() {
     steady(|| {
         let recording = beside_a_hog();
         let tail = recording.report.tail.as_ref().ok_or("too few waits for a tail")?;
-        let first = tail.culprits.first().ok_or("nobody is blamed")?;
+        // Ourselves apart: on an emulated CPU the profiler's own part can be the larger.
+        let mut others = tail.culprits.iter().filter(|blame| blame.class != Class::Profiler);
+        let first = others.next().ok_or("nobody is blamed")?;
         if first.culprit.name.raw() != "compactor" {
             return Err(format!("{:?} is blamed first", first.culprit.name));
         }
