@@ -13,6 +13,7 @@ use anyhow::Result;
 use cronx_collector::Error;
 use cronx_collector::clock::now_ns;
 use cronx_collector::drain::{Closed, Drained, Sink, Window, drain};
+use cronx_collector::host;
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{Held, Load};
 use cronx_collector::privileges::{self, User};
@@ -178,6 +179,7 @@ fn header(
         machine: kernel.machine.clone(),
         possible_cpus: kernel.possible_cpus,
         online_cpus: kernel.online_cpus.len() as u32,
+        host: host::read(),
         started_ns: now_ns(),
         started_unix_ns: since_epoch.as_nanos() as u64,
         offsets: probes.offsets().clone(),
