@@ -3,7 +3,7 @@
 use super::{File, Finding, Tree, source};
 
 /// Everything right of the Capture is a function over plain data.
-const PURE: [&str; 3] = ["recording/", "blame/", "flamegraph/"];
+const PURE: [&str; 4] = ["recording/", "blame/", "flamegraph/", "gate/"];
 const EFFECTS: [&str; 13] = [
     "aya",
     "libbpf_rs",
