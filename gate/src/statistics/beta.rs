@@ -64,10 +64,11 @@ fn away(from_zero: f64) -> f64 {
 pub(super) fn inverse(p: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = ((0.0_f64, -p), (1.0_f64, 1.0 - p));
     for step in 0..HALVINGS {
-        let middle = if step % 3 == 2 { halfway(low.0, high.0) } else { straight(low, high) };
-        if middle <= low.0 || middle >= high.0 {
+        let inside = |x: &f64| low.0 < *x && *x < high.0;
+        let line = Some(straight(low, high)).filter(|x| step % 3 != 2 && inside(x));
+        let Some(middle) = line.or_else(|| Some(halfway(low.0, high.0)).filter(inside)) else {
             break;
-        }
+        };
         let off = regularized(middle, a, b) - p;
         if off.abs() <= f64::EPSILON * p {
             return middle;
