@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use cronx_gate::budget;
+use cronx_gate::budget::{self, Budget};
 use cronx_gate::comparison::Margins;
 use cronx_gate::evidence::Evidence;
 use cronx_gate::flaw::Limits;
@@ -50,7 +50,7 @@ fn budgets(args: &Gate) -> Result<(Verdict, Sides)> {
     let inputs = input::read_all(&[&args.files])?.concat();
     let mut checks = Vec::new();
     for budget in &args.budget {
-        let mut budget = budget.clone();
+        let mut budget: Budget = budget.parse()?;
         if args.deciding.self_caused {
             own(&mut budget.quantity)?;
         }
@@ -88,7 +88,8 @@ fn compare(args: &Gate) -> Result<(Verdict, Sides)> {
 
 /// What is asked for, if anything; else P99 of the whole wait, or of the load's own part of it.
 fn quantity(deciding: &Deciding) -> Result<Quantity> {
-    let mut quantity = deciding.metric.clone().unwrap_or(Quantity::p99(MetricName::WakeToRun));
+    let asked = deciding.metric.as_deref().map(str::parse).transpose()?;
+    let mut quantity = asked.unwrap_or(Quantity::p99(MetricName::WakeToRun));
     if deciding.self_caused {
         own(&mut quantity)?;
     }

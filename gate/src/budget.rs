@@ -187,7 +187,8 @@ impl Merged {
     }
 
     fn value_interval(&self, quantile: Quantile, effective: f64) -> Option<(u64, u64)> {
-        let count = effective as u64;
+        // As many as a float counts one by one.
+        let count = effective.min(2_f64.powi(53)) as u64;
         let (low, high) = order::ranks(count, quantile.share(), CONFIDENCE)?;
         let at = |rank: u64| self.values.value_at_quantile(rank as f64 / count as f64);
         Some((at(low), at(high)))

@@ -189,7 +189,7 @@ impl Flaw {
     /// Whether it is the moment's alone: another recording may do without it. What the program under
     /// test may have brought about itself is never of this kind, or it could be set aside.
     pub const fn is_disturbance(&self) -> bool {
-        matches!(self, Self::Stolen { .. } | Self::Throttled { .. } | Self::Foreign { .. })
+        matches!(self, Self::Stolen { .. } | Self::Foreign { .. })
     }
 
     /// The sentence, with the recording that it is about.

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use cronx_gate::ab::PAIRS;
-use cronx_gate::budget::Budget;
 use cronx_gate::evidence::Unit;
-use cronx_gate::quantity::Quantity;
 
 use super::{duration, object};
 use cronx_collector::probes::Object;
@@ -26,7 +24,7 @@ pub struct Gate {
     /// What must hold of the recordings: METRIC.QUANTILE < TIME, such as 'wake_to_run.p99 < 2ms' or
     /// 'run_queue{process="nginx"}.p99.9 < 5ms'; may be given more than once.
     #[arg(long, value_name = "EXPR", conflicts_with_all = ["baseline", "candidate"])]
-    pub budget: Vec<Budget>,
+    pub budget: Vec<String>,
     /// Recordings to compare with; six at least.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "candidate")]
     pub baseline: Vec<PathBuf>,
@@ -107,7 +105,7 @@ pub struct Ab {
 pub struct Deciding {
     /// What to compare [default: wake_to_run.p99, with --self-caused self_caused.p99]
     #[arg(long, value_name = "METRIC.QUANTILE")]
-    pub metric: Option<Quantity>,
+    pub metric: Option<String>,
     /// Only what the load caused itself; where others disturbed it, nothing is decided.
     #[arg(long)]
     pub self_caused: bool,

@@ -40,7 +40,9 @@ pub(super) fn run(args: &Ab) -> Result<ExitCode> {
         Played::Asked(signal) => return Ok(apart::ended_by(signal)),
     };
     // What is left to do is to write, as whoever shall own it.
-    privileges::drop_to(user.as_ref(), false)?;
+    if user.is_some() {
+        privileges::drop_to(user.as_ref(), false)?;
+    }
     let verdict = grown(Verdict::of(vec![check]), &series.sides);
     tell::all(&args.telling, &verdict, &series.sides, Some((&series.place, true)))?;
     Ok(status(&args.deciding, verdict.decision))
@@ -48,11 +50,18 @@ pub(super) fn run(args: &Ab) -> Result<ExitCode> {
 
 /// The folder of all recordings, by the user's own hand.
 fn make_folder(place: &Path, user: Option<&User>) -> Result<()> {
-    let made = apart::run(|_| {
-        privileges::drop_to(user, false)?;
+    let create = || -> Result<()> {
         let mut output = Output::create(place, false)?;
         output.demand_writable()?;
         output.keep();
+        Ok(())
+    };
+    if user.is_none() {
+        return create();
+    }
+    let made = apart::run(|_| {
+        privileges::drop_to(user, false)?;
+        create()?;
         Ok(0)
     })?;
     match made {

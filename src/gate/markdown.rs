@@ -26,7 +26,9 @@ pub(super) fn render(verdict: &Verdict) -> String {
         let _ = writeln!(page, "| {mark} | {name} | {sentence} |");
     }
     reasons(&mut page, &verdict.checks);
-    grown(&mut page, &verdict.grown);
+    if verdict.decision != Decision::Pass {
+        grown(&mut page, &verdict.grown);
+    }
     page.push('\n');
     page
 }

@@ -21,7 +21,9 @@ const NAME_MAX: usize = 36;
 pub fn verdict(verdict: &Verdict, style: &Style) -> String {
     let width = style.width.clamp(60, 160);
     let mut lines: Vec<_> = verdict.checks.iter().flat_map(|c| check(c, width)).collect();
-    lines.extend(grown(&verdict.grown));
+    if verdict.decision != Decision::Pass {
+        lines.extend(grown(&verdict.grown));
+    }
     let rendered = lines.iter().map(|line| line.render(width, style.color) + "\n");
     rendered.collect()
 }

@@ -4,6 +4,7 @@
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
 mod blame;
+mod gate;
 mod journal;
 mod probes;
 mod shuffle;
@@ -22,6 +23,8 @@ use crate::{process, workspace};
 pub(crate) enum Bench {
     /// What the probes cost, beside runqlat, runqslower, bpftrace and perf.
     Probes(Extent),
+    /// How often the gate is right, on real recordings.
+    Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
     Blame {
         /// Waits in the Capture.
@@ -50,6 +53,7 @@ pub(crate) struct Extent {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
+        Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
 }

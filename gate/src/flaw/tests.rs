@@ -146,4 +146,6 @@ fn only_the_moment_may_be_set_aside() {
     let failed = Flaw::Failed { how: String::new() };
     assert!(!failed.is_disturbance() && !Flaw::NoBlocks.is_disturbance());
     assert!(Flaw::Stolen { share: 0.1, limit: 0.0 }.is_disturbance());
+    // Who burns more runs out of quota.
+    assert!(!Flaw::Throttled { share: 0.1, limit: 0.0 }.is_disturbance());
 }

@@ -105,7 +105,9 @@ fn check_text(of: &Verdict, expected: &Expect) {
 
 #[test]
 fn a_regression_names_three() {
-    check_text(&regression(), &expect![[r#"
+    check_text(
+        &regression(),
+        &expect![[r#"
         REGRESSION: wake_to_run.p99, candidate against base
         +50.0 %, between +47.0 % and +53.0 %: 1.00 ms before and 1.50 ms now, in 6
           recordings of each
@@ -115,19 +117,23 @@ fn a_regression_names_three() {
           foreign   compactor (rocksdb)                     120 µs ->   900 µs
           idle_exit (leaving idle)                         1.00 µs ->  4.00 µs
           self      worker                                    0 ns ->  2.00 µs
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_budget_that_is_open() {
-    check_text(&budget_verdict(), &expect![[r#"
+    check_text(
+        &budget_verdict(),
+        &expect![[r#"
         INCONCLUSIVE: wake_to_run.p99 < 2ms
         1.92 ms of 43,120 values, with 95 % between 1.70 ms and 2.20 ms; 0.930 % reach
           2.00 ms, with 95 % between 0.780 % and 1.110 %, and 1.0 % may
         they count as 13,475 by how they cluster (3.2 to one); drawing blocks again
           gives 0.710 % to 1.180 %
         why not: it takes more values
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -1,0 +1,267 @@
+//! The gate bites: a regression fails, the same passes, and what nothing can be said of is neither.
+//!
+//! The load is `cronx-actor gauge`: its threads run before everybody but a thread that burns their CPU in
+//! bursts, so P99 is the length of a burst, and the load's own clock says the same.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::bench::{Neighbour, actor, can_run, cronx, steady};
+
+/// How often each of the two main cases is tried.
+const TRIALS: usize = 3;
+
+/// Threads whose P99 is nine tenths of a burst: real-time ones, so that nobody else is in it.
+fn gauge(burst_us: u32, more: &str) -> String {
+    // A tenth of the time, and no multiple of the threads' period.
+    let every_us = burst_us * 10 - 27;
+    let actor = actor().get_program().to_string_lossy().into_owned();
+    format!(
+        "{actor} --fifo 1 gauge --cpu 0 --seconds 1.2 --burst-us {burst_us} --every-us {every_us} \
+         --burst-fifo 2 {more}"
+    )
+}
+
+/// What a gate said, and left.
+struct Gated {
+    output: Output,
+    folder: TempDir,
+}
+
+impl Gated {
+    /// `cronx gate ab` of these two.
+    fn ab<S: AsRef<OsStr>>(base: &str, candidate: &str, more: &[S]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gate = cronx();
+        gate.args(["gate", "ab", "--base", base, "--candidate", candidate, "-o"]);
+        gate.arg(folder.path().join("out")).args(more);
+        if let Some(probes) = std::env::var_os("CRONX_PROBES") {
+            gate.arg("--probes").arg(probes);
+        }
+        clean(&mut gate);
+        Self { output: gate.output().unwrap(), folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("out").join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn verdict(&self) -> Value {
+        serde_json::from_str(&self.text("verdict.json")).unwrap()
+    }
+
+    /// `Err` with all that was said, for whoever may try again.
+    fn expect(&self, status: i32) -> Result<(), String> {
+        if self.output.status.code() == Some(status) {
+            return Ok(());
+        }
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (said(&self.output.stdout), said(&self.output.stderr));
+        Err(format!("{:?} and not {status}:\n{out}{err}", self.output.status))
+    }
+}
+
+/// A build server's own variables are not this test's.
+pub fn clean(command: &mut Command) {
+    command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_STEP_SUMMARY");
+}
+
+/// The medians of P99 by the load's own clock, of base and candidate.
+fn own_clock(folder: &Path) -> (f64, f64) {
+    let median = |name: &str| {
+        let lines = fs::read_to_string(folder.join(name)).unwrap();
+        let first = |line: &str| line.split(' ').next()?.parse::<f64>().ok();
+        let mut p99s: Vec<_> = lines.lines().filter_map(first).collect();
+        p99s.sort_by(f64::total_cmp);
+        p99s[p99s.len() / 2]
+    };
+    (median("base"), median("candidate"))
+}
+
+/// Half as much again by the load's own clock, and the gate says so: status 1, who it was, and how it
+/// looks. It says it in every form, and a hostile name is text in each.
+#[test]
+fn gate_fails_a_regression() {
+    const CULPRIT: &str = "\x1b]0;c\x07</a>::";
+    if !can_run("gate_fails_a_regression", &["sh"]) {
+        return;
+    }
+    for _ in 0..TRIALS {
+        steady(|| {
+            let clocks = tempfile::tempdir().unwrap();
+            let load = |burst_us, clock: &str| {
+                let clock = clocks.path().join(clock);
+                gauge(burst_us, &format!("--burst-name '{CULPRIT}' --clock {}", clock.display()))
+            };
+            let summary = clocks.path().join("summary.md");
+            let more = [OsStr::new("--annotations"), OsStr::new("--summary"), summary.as_os_str()];
+            let gated = Gated::ab(&load(1_000, "base"), &load(1_500, "candidate"), &more);
+            let (base, candidate) = own_clock(clocks.path());
+            let realised = candidate / base;
+            if !(1.35..1.65).contains(&realised) {
+                return Err(format!("the load's own clock says {realised:.2}"));
+            }
+            gated.expect(1)?;
+            check_regression(&gated, &fs::read_to_string(&summary).unwrap(), realised);
+            Ok(())
+        });
+    }
+}
+
+fn check_regression(gated: &Gated, summary: &str, realised: f64) {
+    let verdict = gated.verdict();
+    assert_eq!(verdict["schema"], "cronx.verdict/1");
+    assert_eq!(verdict["decision"], "regression");
+    let figures = &verdict["checks"][0]["figures"]["comparison"];
+    let ratio = figures["ratio"].as_f64().unwrap();
+    assert!((ratio / realised - 1.0).abs() < 0.1, "{ratio} by the probes, {realised} by the load");
+    assert!(figures["sign_flip_p"].as_f64().unwrap() < 0.05);
+    assert!(verdict["grown"][0]["after_ns"].as_f64() > verdict["grown"][0]["before_ns"].as_f64());
+    let said = String::from_utf8(gated.output.stdout.clone()).unwrap();
+    check_text(&said);
+    assert!(said.starts_with("REGRESSION: wake_to_run.p99, candidate against base\n"), "{said}");
+    assert!(said.contains(r"\x1b]0;c\x07</a>::"), "the culprit is named: {said}");
+    let told = String::from_utf8(gated.output.stderr.clone()).unwrap();
+    check_text(&told);
+    assert_eq!(told.lines().filter(|line| line.starts_with("::error title=")).count(), 1);
+    assert!(gated.text("verdict.xml").contains("<failure"));
+    for text in [summary, &gated.text("verdict.md")] {
+        check_text(text);
+        assert!(text.starts_with("### cronx gate: regression\n") && !text.contains("</a>"));
+    }
+    let picture = gated.text("diff.svg");
+    assert!(!picture.contains("</a>::") && picture.contains("&lt;/a&gt;::"), "its name is text");
+    assert!(gated.path("06-candidate").join("report.json").is_file());
+}
+
+/// No byte but line ends commands anything.
+#[track_caller]
+fn check_text(text: &str) {
+    let commands = text.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(commands, None, "{text:?}");
+}
+
+#[test]
+fn gate_passes_the_same() {
+    if !can_run("gate_passes_the_same", &["sh"]) {
+        return;
+    }
+    for _ in 0..TRIALS {
+        steady(|| {
+            let load = gauge(1_000, "");
+            let gated = Gated::ab(&load, &load, &["--json"]);
+            gated.expect(0)?;
+            let said: Value = serde_json::from_slice(&gated.output.stdout).unwrap();
+            assert_eq!(said, gated.verdict(), "what is printed is what is left");
+            assert!(!gated.path("diff.svg").exists(), "there is nothing to show");
+            assert!(gated.text("verdict.xml").contains("failures=\"0\""));
+            Ok(())
+        });
+    }
+}
+
+/// A load that hardly waits says nothing of its P99, and that is no pass.
+#[test]
+fn gate_decides_nothing_of_a_starved_recording() {
+    if !can_run("gate_decides_nothing_of_a_starved_recording", &["sh", "true"]) {
+        return;
+    }
+    let gated = Gated::ab("true", "true", &["--pairs", "6"]);
+    gated.expect(3).unwrap();
+    let said = String::from_utf8(gated.output.stdout.clone()).unwrap();
+    assert!(said.starts_with("INCONCLUSIVE: ") && said.contains("why not: 01-"), "{said}");
+    let counts_as = |word, status| {
+        Gated::ab("true", "true", &["--inconclusive", word]).expect(status).unwrap();
+    };
+    counts_as("pass", 0);
+    counts_as("fail", 1);
+}
+
+#[test]
+fn gate_decides_nothing_of_a_load_that_fails() {
+    if !can_run("gate_decides_nothing_of_a_load_that_fails", &["sh"]) {
+        return;
+    }
+    let gated = Gated::ab(&gauge(1_000, ""), &(gauge(1_000, "") + "; exit 7"), &["--pairs", "6"]);
+    gated.expect(3).unwrap();
+    let said = String::from_utf8(gated.output.stdout.clone()).unwrap();
+    assert!(said.contains("01-candidate: the load exited with status 7"), "{said}");
+}
+
+/// The same bursts by a thread of the load's own process, and by a process that is none of the load's.
+#[test]
+fn gate_tells_ones_own_doing_from_a_neighbours() {
+    if !can_run("gate_tells_ones_own_doing_from_a_neighbours", &["sh", "touch", "rm"]) {
+        return;
+    }
+    steady(|| own_doing().expect(1));
+    steady(|| neighbours_doing().expect(3));
+}
+
+/// As [`gauge`], but none of it real-time: the class of such a task would say no more than that.
+fn plain_gauge(burst_us: u32) -> String {
+    let every_us = burst_us * 10 - 27;
+    let actor = actor().get_program().to_string_lossy().into_owned();
+    format!(
+        "{actor} gauge --cpu 0 --seconds 1.2 --burst-us {burst_us} --every-us {every_us} \
+         --burst-nice -20"
+    )
+}
+
+fn own_doing() -> Gated {
+    Gated::ab(&plain_gauge(600), &plain_gauge(900), &["--self-caused", "--pairs", "10"])
+}
+
+/// A neighbour that burns while there is a file, and a candidate that lays the file down.
+fn neighbours_doing() -> Gated {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("go");
+    let mut neighbour = actor();
+    neighbour.args(["gauge", "--cpu", "0", "--seconds", "600", "--threads", "0"]);
+    neighbour.args(["--burst-us", "900", "--every-us", "4973", "--burst-nice", "-20"]);
+    let _neighbour = Neighbour::start(neighbour.arg("--gate").arg(&file));
+    let (load, file) = (plain_gauge(600), file.display());
+    let candidate = format!("touch {file}; {load}; status=$?; rm {file}; exit $status");
+    Gated::ab(&load, &candidate, &["--self-caused", "--pairs", "6"])
+}
+
+/// What changed between two recordings, as text, as JSON, and as a picture.
+#[test]
+fn gate_and_diff_agree_on_who_grew() {
+    if !can_run("gate_and_diff_agree_on_who_grew", &["sh"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let record = |name: &str, burst_us| {
+        let out = folder.path().join(name);
+        let load = gauge(burst_us, "");
+        let made =
+            crate::bench::record().arg("-o").arg(&out).args(["--", "sh", "-c", &load]).output();
+        assert!(made.unwrap().status.success());
+        out
+    };
+    let (before, now) = (record("before", 500), record("now", 2_000));
+    let diff = |args: &[&OsStr]| {
+        let output = cronx().arg("diff").args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let picture = folder.path().join("picture");
+    let text = diff(&[before.as_os_str(), now.as_os_str(), OsStr::new("-o"), picture.as_os_str()]);
+    assert!(text.contains("What grew most") && text.contains("burner"), "{text}");
+    assert!(fs::read_to_string(picture.join("diff.svg")).unwrap().contains("burner"));
+    // A capture says the same as the report that was made of it.
+    let capture = before.join("capture.cronx");
+    let json = diff(&[capture.as_os_str(), now.as_os_str(), OsStr::new("--json")]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["culprits"][0]["name"], "burner");
+}
