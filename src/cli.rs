@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod gate;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +34,10 @@ pub enum Verb {
     Record(Record),
     /// Make the report of a capture again; needs no privilege.
     Report(Report),
+    /// Say what changed from one recording to another, and whose blame it is.
+    Diff(Diff),
+    /// Say whether a quantile is good enough, with a status that a build can trust.
+    Gate(Box<gate::Gate>),
     /// Say when a schedule is due, and what daylight saving time does to it.
     Explain(Explain),
     /// Say what this machine can and cannot do, and how to mend it.
@@ -142,6 +148,24 @@ pub struct Place {
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
     /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cronx diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A recording: report.json, capture.cronx, or a recording's folder.
+    pub before: PathBuf,
+    /// A later one.
+    pub now: PathBuf,
+    /// Draw the differential flamegraph into this folder.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Replace a picture in a folder that is not empty.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -5,8 +5,11 @@
 mod cli;
 #[cfg(feature = "debug-log")]
 mod debug_log;
+mod diff;
 mod doctor;
 mod explain;
+mod gate;
+mod input;
 mod output;
 mod progress;
 mod record;
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
         Some(cli::Verb::Record(args)) => record::run(args),
         Some(cli::Verb::Report(args)) => report::run(args),
         Some(cli::Verb::Explain(args)) => explain::run(args),
+        Some(cli::Verb::Diff(args)) => diff::run(args),
+        Some(cli::Verb::Gate(args)) => gate::run(args),
         Some(cli::Verb::Doctor(args)) => doctor::run(args),
         None => version::run(cli.verbose),
     };
@@ -53,10 +58,15 @@ fn main() -> ExitCode {
         if is_broken_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        let sentence = Untrusted::from(format!("{error:#}"));
-        eprintln!("cronx: {}", sentence.terminal());
+        complain(&error);
         ExitCode::from(record::status_of(&error).unwrap_or(failed))
     })
+}
+
+/// In one line; whoever's name is in it, it is text.
+fn complain(error: &anyhow::Error) {
+    let sentence = Untrusted::from(format!("{error:#}"));
+    eprintln!("cronx: {}", sentence.terminal());
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -13,6 +13,7 @@ use anyhow::Result;
 use cronx_collector::Error;
 use cronx_collector::clock::now_ns;
 use cronx_collector::drain::{Closed, Drained, Sink, Window, drain};
+use cronx_collector::host;
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{Held, Load};
 use cronx_collector::privileges::{self, User};
@@ -34,8 +35,30 @@ use crate::{screen, terminal};
 /// Shorter waits of a whole machine are only counted, if nothing else is said.
 const FLOOR: Duration = Duration::from_millis(1);
 
+/// 128 and SIGINT.
+pub const ABORTED: u8 = 130;
+
+/// A recording that was made.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What it says.
+    pub report: Report,
+    /// Where it is.
+    pub output: Output,
+    /// The load's own status.
+    pub status: u8,
+}
+
 /// Records, reports, and ends as the load did.
 pub fn run(args: &Record) -> Result<ExitCode> {
+    let Some(recorded) = make(args)? else { return Ok(ExitCode::from(ABORTED)) };
+    show(args, &recorded.report, &recorded.output)?;
+    Ok(ExitCode::from(recorded.status))
+}
+
+/// Records and reports; `None` if a second interrupt ended it. Privileges are dropped on the way, and
+/// there is no way back: whoever records twice does it in processes of their own.
+pub fn make(args: &Record) -> Result<Option<Recorded>> {
     whom::demand(args)?;
     let user = privileges::invoking_user()?;
     privileges::demand()?;
@@ -65,7 +88,8 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let mut sink = Sink::new(writer, symbolizer);
     let drained = watch(args, &mut probes, &mut sink, &settings.targets, load.as_mut())?;
     if drained.closed == Closed::Aborted {
-        return abort(&mut probes, sink, &mut output);
+        abort(&mut probes, sink, &mut output)?;
+        return Ok(None);
     }
     let closed = drained.closed;
     let end = load::ended(closed, load.as_ref());
@@ -78,8 +102,7 @@ pub fn run(args: &Record) -> Result<ExitCode> {
     let capture = Capture::read(BufReader::new(output.open(CAPTURE)?))?;
     let report = cronx_blame::analyse(&capture, &options(&args.analysis));
     write_files(&report, &mut output)?;
-    show(args, &report, &output)?;
-    Ok(ExitCode::from(load::status(ended, closed)))
+    Ok(Some(Recorded { report, output, status: load::status(ended, closed) }))
 }
 
 /// Drops them and makes the output folder, in the order in which the folder is the load's user's: by
@@ -100,17 +123,13 @@ fn drop_privileges(args: &Record, user: Option<&User>, probes: &Probes) -> Resul
 }
 
 /// The second interrupt: what was recorded so far is kept, and can be reported.
-fn abort(
-    probes: &mut Probes,
-    mut sink: Sink<BufWriter<File>>,
-    output: &mut Output,
-) -> Result<ExitCode> {
+fn abort(probes: &mut Probes, mut sink: Sink<BufWriter<File>>, output: &mut Output) -> Result<()> {
     sink.take(probes)?;
     sink.tear()?;
     output.keep();
     let capture = output.path().join(CAPTURE);
     eprintln!("cronx: aborted; `cronx report {}` shows what was recorded", capture.display());
-    Ok(ExitCode::from(130))
+    Ok(())
 }
 
 /// The exit status that an error of `record` deserves, where it is not the general one.
@@ -140,11 +159,13 @@ fn default_floor(args: &Record) -> Duration {
     if args.whom.all { args.analysis.objective.unwrap_or(FLOOR) } else { Duration::ZERO }
 }
 
-/// The folder that was named; else one by the time, and a number where that second has one already.
+/// The folder that was named, or one by the time.
 fn place(args: &Record) -> PathBuf {
-    if let Some(named) = &args.place.output {
-        return named.clone();
-    }
+    args.place.output.clone().unwrap_or_else(by_time)
+}
+
+/// A folder by the time, and a number where that second has one already.
+pub fn by_time() -> PathBuf {
     let by_time = jiff::Zoned::now().strftime("cronx-%Y%m%d-%H%M%S").to_string();
     let numbered = (2..).map(|n| format!("{by_time}-{n}"));
     let mut names = std::iter::once(by_time.clone()).chain(numbered).map(PathBuf::from);
@@ -178,6 +199,7 @@ fn header(
         machine: kernel.machine.clone(),
         possible_cpus: kernel.possible_cpus,
         online_cpus: kernel.online_cpus.len() as u32,
+        host: host::read(),
         started_ns: now_ns(),
         started_unix_ns: since_epoch.as_nanos() as u64,
         offsets: probes.offsets().clone(),

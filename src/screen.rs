@@ -4,15 +4,24 @@
 //! It does not print and does not ask the terminal: width and colour are the caller's to know.
 
 mod blame;
+mod diff;
 #[cfg(test)]
 mod fixture;
 mod health;
 mod latency;
 mod line;
+mod verdict;
 mod worst;
 
 use cronx_flamegraph::units::{count, duration};
 use cronx_recording::{LoadEnd, Report, Target, Untrusted};
+
+pub use diff::diff;
+pub use line::fit;
+pub use verdict::{GROWN, sentence, verdict, who};
+
+#[cfg(test)]
+pub(crate) use verdict::tests as verdict_tests;
 
 use line::{Line, Paint};
 

@@ -12,7 +12,7 @@ use crate::fold::Folds;
 use crate::spared::Spared;
 use crate::tail::{self, TailBlame};
 use crate::tally::Tally;
-use crate::tile::Tiler;
+use crate::tile::{Tile, Tiler};
 use crate::waits::{Interval, Waits};
 use crate::what_if::WhatIfs;
 use crate::{Options, worst};
@@ -23,6 +23,8 @@ pub(crate) struct Blamed<'a> {
     pub(crate) tail: Option<Tail>,
     pub(crate) worst: Vec<Miss>,
     pub(crate) folds: Folds<'a>,
+    /// What of each closed wait is the load's own doing, nanoseconds, by the number of the wait.
+    pub(crate) self_caused: Vec<u64>,
     pub(crate) unbalanced: u64,
 }
 
@@ -39,12 +41,14 @@ pub(crate) fn blame<'a>(
     let ranks: FxHashMap<u32, usize> = longest.iter().copied().zip(0..).collect();
     let (mut all, mut folds) = (Tally::default(), Folds::new(evidence));
     let mut misses = vec![None; longest.len()];
+    let mut self_caused = vec![0; waits.closed.len()];
     let mut tiles = Vec::new();
     let mut cutter = Tiler::new(evidence, anomalies);
     for number in by_time(&waits.closed) {
         let interval = &waits.closed[number as usize];
         cutter.tile(interval, &mut tiles);
         all.add(&tiles);
+        self_caused[number as usize] = self_caused_ns(&tiles);
         folds.add(interval.victim.thread, &tiles);
         if let Some(what_ifs) = &mut what_ifs {
             what_ifs.add(&tiles);
@@ -64,8 +68,14 @@ pub(crate) fn blame<'a>(
         tail: tail.map(|tail| tail.report(what_if, evidence)),
         worst: misses.into_iter().flatten().collect(),
         folds,
+        self_caused,
         unbalanced,
     }
+}
+
+fn self_caused_ns(tiles: &[Tile]) -> u64 {
+    let own = tiles.iter().filter(|tile| tile.class.is_self_caused());
+    own.fold(0, |sum, tile| sum.saturating_add(tile.length_ns()))
 }
 
 /// The waits of the tail alone; what is odd about them is counted with all the others.

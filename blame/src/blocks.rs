@@ -20,24 +20,41 @@ const OUTSIDE: usize = RESAMPLES / 40;
 /// Any number but 0.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Where the blocks lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ruler {
+    started_ns: u64,
+    length_ns: u64,
+}
+
+impl Ruler {
+    pub(crate) fn new(started_ns: u64, stopped_ns: u64) -> Self {
+        let length_ns = stopped_ns.saturating_sub(started_ns).div_ceil(BLOCKS).max(SHORTEST_NS);
+        Self { started_ns, length_ns }
+    }
+
+    /// The number of the block of an instant.
+    pub(crate) fn at(self, at_ns: u64) -> usize {
+        let number = at_ns.saturating_sub(self.started_ns) / self.length_ns;
+        number.min(BLOCKS - 1) as usize
+    }
+}
+
 /// What the waits that ended in each block were owed to.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    started_ns: u64,
-    length_ns: u64,
+    ruler: Ruler,
     tallies: Vec<Tally>,
 }
 
 impl Blocks {
     pub(crate) fn new(started_ns: u64, stopped_ns: u64) -> Self {
-        let length_ns = stopped_ns.saturating_sub(started_ns).div_ceil(BLOCKS).max(SHORTEST_NS);
-        Self { started_ns, length_ns, tallies: Vec::new() }
+        Self { ruler: Ruler::new(started_ns, stopped_ns), tallies: Vec::new() }
     }
 
     /// The block of an instant.
     pub(crate) fn at(&mut self, at_ns: u64) -> &mut Tally {
-        let number = at_ns.saturating_sub(self.started_ns) / self.length_ns;
-        let number = number.min(BLOCKS - 1) as usize;
+        let number = self.ruler.at(at_ns);
         if self.tallies.len() <= number {
             self.tallies.resize_with(number + 1, Tally::default);
         }

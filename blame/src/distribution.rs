@@ -1,7 +1,7 @@
 //! A histogram, and beside it what it would round.
 
 use cronx_abi::bucket;
-use cronx_recording::histogram::{empty, encode, quantile};
+use cronx_recording::histogram::{carries, empty, empty_block, encode, quantile};
 use cronx_recording::{Counted, Quantiles};
 use hdrhistogram::Histogram;
 
@@ -9,11 +9,13 @@ pub(crate) struct Distribution {
     histogram: Histogram<u64>,
     sum_ns: u64,
     max_ns: u64,
+    /// By the number of the block, as far as there are any.
+    blocks: Vec<Option<Histogram<u64>>>,
 }
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { histogram: empty(), sum_ns: 0, max_ns: 0 }
+        Self { histogram: empty(), sum_ns: 0, max_ns: 0, blocks: Vec::new() }
     }
 }
 
@@ -22,6 +24,16 @@ impl Distribution {
         self.record_n(value_ns, 1);
         self.sum_ns = self.sum_ns.saturating_add(value_ns);
         self.max_ns = self.max_ns.max(value_ns);
+    }
+
+    /// The same of a value whose block is known.
+    pub(crate) fn record_in(&mut self, block: usize, value_ns: u64) {
+        self.record(value_ns);
+        if self.blocks.len() <= block {
+            self.blocks.resize_with(block + 1, || None);
+        }
+        let histogram = self.blocks[block].get_or_insert_with(empty_block);
+        histogram.record(value_ns).expect("it grows, and no wait is longer than 2^50 ns");
     }
 
     /// Adds what the kernel counted: each bucket at its middle, sum and maximum as they are.
@@ -54,6 +66,15 @@ impl Distribution {
             p999_ns: self.at(0.999),
             max_ns: self.max_ns,
             histogram: encode(&self.histogram),
+            blocks: self.blocks(),
         }
+    }
+
+    fn blocks(&self) -> Vec<String> {
+        if !carries(self.histogram.len(), 0.99) {
+            return Vec::new();
+        }
+        let text = |block: &Option<_>| block.as_ref().map(encode).unwrap_or_default();
+        self.blocks.iter().map(text).collect()
     }
 }

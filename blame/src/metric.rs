@@ -1,4 +1,5 @@
-//! The distributions: wake-to-run, placement and run-queue latency, over all waits and by axis.
+//! The distributions: wake-to-run, placement, run-queue latency and the part of a wait that the load
+//! caused itself, over all waits and by axis.
 
 use std::cmp::Reverse;
 
@@ -6,6 +7,7 @@ use cronx_abi::opening;
 use cronx_recording::{Keyed, Metric, MetricName, Untrusted};
 use rustc_hash::FxHashMap;
 
+use crate::blocks::Ruler;
 use crate::distribution::Distribution;
 use crate::evidence::Evidence;
 use crate::names::Name;
@@ -13,17 +15,60 @@ use crate::spared::Spared;
 use crate::tally::{OTHER, ROWS};
 use crate::waits::Interval;
 
-/// The three metrics, in the order of the Report.
-pub(crate) fn metrics(closed: &[Interval], spared: &Spared, evidence: &Evidence) -> Vec<Metric> {
+/// The four metrics, in the order of the Report.
+pub(crate) fn metrics(
+    closed: &[Interval],
+    self_caused: &[u64],
+    spared: &Spared,
+    evidence: &Evidence,
+) -> Vec<Metric> {
     let axes = Axes {
         process: Axis::new(closed, |interval| Key::Name(interval.victim.process)),
         thread: Axis::new(closed, |interval| Key::Name(interval.victim.thread)),
         cgroup: Axis::new(closed, |interval| Key::Cgroup(interval.victim.cgroup)),
         cpu: Axis::new(closed, |interval| Key::Cpu(interval.wait.cpu)).with(spared),
     };
-    [MetricName::WakeToRun, MetricName::Placement, MetricName::RunQueue]
-        .map(|name| metric(name, closed, &axes, spared, evidence))
+    let ruler = Ruler::new(evidence.started_ns, evidence.stopped_ns);
+    let blocks: Vec<_> = closed.iter().map(|interval| ruler.at(interval.close_ns) as u8).collect();
+    let of = |name| Values { name, closed, self_caused, blocks: &blocks };
+    [MetricName::WakeToRun, MetricName::Placement, MetricName::RunQueue, MetricName::SelfCaused]
+        .map(|name| metric(&of(name), &axes, spared, evidence))
         .to_vec()
+}
+
+/// One metric of every closed wait.
+struct Values<'a> {
+    name: MetricName,
+    closed: &'a [Interval],
+    /// By the number of the wait, as the block is.
+    self_caused: &'a [u64],
+    blocks: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    /// Each value with the number of its wait.
+    fn iter(&self) -> impl Iterator<Item = (usize, u64)> + use<'a, '_> {
+        let values = (0..self.closed.len()).map(|wait| (wait, self.of(wait)));
+        values.filter_map(|(wait, value_ns)| Some((wait, value_ns?)))
+    }
+
+    /// Only a wake-up is placed; every wait was queued.
+    fn of(&self, number: usize) -> Option<u64> {
+        let interval = &self.closed[number];
+        let wait = &interval.wait;
+        match self.name {
+            MetricName::WakeToRun => Some(interval.length_ns()),
+            MetricName::Placement => {
+                (wait.opening == opening::WAKEUP).then(|| wait.queued_ns - wait.open_ns)
+            }
+            MetricName::RunQueue => Some(interval.close_ns - wait.queued_ns),
+            MetricName::SelfCaused => Some(self.self_caused[number]),
+        }
+    }
+
+    fn record(&self, into: &mut Distribution, (wait, value_ns): (usize, u64)) {
+        into.record_in(self.blocks[wait].into(), value_ns);
+    }
 }
 
 struct Axes {
@@ -34,42 +79,18 @@ struct Axes {
 }
 
 /// Who waited too briefly for a record is not known, but where.
-fn metric(
-    name: MetricName,
-    closed: &[Interval],
-    axes: &Axes,
-    spared: &Spared,
-    evidence: &Evidence,
-) -> Metric {
+fn metric(values: &Values, axes: &Axes, spared: &Spared, evidence: &Evidence) -> Metric {
     let mut all = Distribution::default();
-    values(name, closed).for_each(|(_, value_ns)| all.record(value_ns));
-    spared.of(name).for_each(|(_, counted)| all.merge(counted));
-    let rows = |axis: &Axis, spared| axis.rows(name, closed, spared, evidence);
+    values.iter().for_each(|value| values.record(&mut all, value));
+    spared.of(values.name).for_each(|(_, counted)| all.merge(counted));
+    let rows = |axis: &Axis, spared| axis.rows(values, spared, evidence);
     Metric {
-        name,
+        name: values.name,
         all: all.quantiles(),
         by_process: rows(&axes.process, &Spared::NONE),
         by_thread: rows(&axes.thread, &Spared::NONE),
         by_cgroup: rows(&axes.cgroup, &Spared::NONE),
         by_cpu: rows(&axes.cpu, spared),
-    }
-}
-
-/// Each value with the number of its wait.
-fn values(name: MetricName, closed: &[Interval]) -> impl Iterator<Item = (usize, u64)> + use<'_> {
-    let values = closed.iter().map(move |interval| value_ns(name, interval));
-    values.enumerate().filter_map(|(number, value_ns)| Some((number, value_ns?)))
-}
-
-/// Only a wake-up is placed; every wait was queued.
-fn value_ns(name: MetricName, interval: &Interval) -> Option<u64> {
-    let wait = &interval.wait;
-    match name {
-        MetricName::WakeToRun => Some(interval.length_ns()),
-        MetricName::Placement => {
-            (wait.opening == opening::WAKEUP).then(|| wait.queued_ns - wait.open_ns)
-        }
-        MetricName::RunQueue => Some(interval.close_ns - wait.queued_ns),
     }
 }
 
@@ -124,24 +145,19 @@ impl Axis {
     }
 
     /// Sums first and histograms after: a histogram takes 100 KiB and a machine has a million names.
-    fn rows(
-        &self,
-        name: MetricName,
-        closed: &[Interval],
-        spared: &Spared,
-        evidence: &Evidence,
-    ) -> Vec<Keyed> {
-        let counted = || spared.of(name).map(|(cpu, c)| (self.numbers[&Key::Cpu(cpu)], c));
-        let recorded = || values(name, closed).map(|(wait, value_ns)| (self.of[wait], value_ns));
-        let ranked = self.most_waited(recorded().chain(counted().map(|(key, c)| (key, c.sum_ns))));
+    fn rows(&self, values: &Values, spared: &Spared, evidence: &Evidence) -> Vec<Keyed> {
+        let counted = || spared.of(values.name).map(|(cpu, c)| (self.numbers[&Key::Cpu(cpu)], c));
+        let recorded = values.iter().map(|(wait, value_ns)| (self.of[wait], value_ns));
+        let ranked = self.most_waited(recorded.chain(counted().map(|(key, c)| (key, c.sum_ns))));
         let rest = ranked.len().min(ROWS);
         let mut row_of = vec![rest; self.keys.len()];
         for (row, &key) in ranked.iter().enumerate().take(ROWS) {
             row_of[key as usize] = row;
         }
         let mut rows: Vec<Option<Distribution>> = (0..=rest).map(|_| None).collect();
-        for (key, value_ns) in recorded() {
-            rows[row_of[key as usize]].get_or_insert_default().record(value_ns);
+        for (wait, value_ns) in values.iter() {
+            let row = rows[row_of[self.of[wait] as usize]].get_or_insert_default();
+            values.record(row, (wait, value_ns));
         }
         for (key, counted) in counted() {
             rows[row_of[key as usize]].get_or_insert_default().merge(counted);

@@ -57,11 +57,13 @@ impl<'a> Spared<'a> {
     /// Those of a metric by CPU.
     pub(crate) fn of(&self, name: MetricName) -> impl Iterator<Item = (u16, &'a Counted)> {
         let of_metric = move |spared: &'a cronx_recording::Spared| match name {
-            MetricName::WakeToRun => &spared.wake_to_run,
-            MetricName::Placement => &spared.placement,
-            MetricName::RunQueue => &spared.run_queue,
+            MetricName::WakeToRun => Some(&spared.wake_to_run),
+            MetricName::Placement => Some(&spared.placement),
+            MetricName::RunQueue => Some(&spared.run_queue),
+            // What has no record has no tiles.
+            MetricName::SelfCaused => None,
         };
-        let counted = self.cpus.iter().map(move |(cpu, spared)| (*cpu, of_metric(spared)));
+        let counted = self.cpus.iter().filter_map(move |(cpu, s)| Some((*cpu, of_metric(s)?)));
         counted.filter(|(_, counted)| count(counted) > 0)
     }
 }

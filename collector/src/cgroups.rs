@@ -161,6 +161,22 @@ fn names() -> BTreeMap<u64, Untrusted> {
     below(&root).into_iter().filter_map(named).collect()
 }
 
+/// The folders of our own cgroup among those that share out CPU time, and of all above it.
+pub(crate) fn own() -> Vec<PathBuf> {
+    let Some(root) = cpu_root() else { return Vec::new() };
+    let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = membership(&memberships).unwrap_or_default();
+    let folder = root.join(path.trim_start_matches('/'));
+    folder.ancestors().take_while(|above| above.starts_with(&root)).map(Path::to_owned).collect()
+}
+
+/// Of the lines `ID:CONTROLLERS:PATH` the path of the cpu controller's, or of version 2's.
+fn membership(memberships: &str) -> Option<&str> {
+    let lines = || memberships.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let of_cpu = lines().find(|(named, _)| named.split(',').any(|name| name == "cpu"));
+    of_cpu.or_else(|| lines().find(|(named, _)| named.is_empty())).map(|(_, path)| path)
+}
+
 /// Whether any cgroup has a quota of CPU time.
 pub(crate) fn any_has_quota() -> bool {
     cpu_root().is_some_and(|root| below(&root).iter().any(|folder| has_quota(folder)))
@@ -194,6 +210,13 @@ mod tests {
             32 23 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
         check(hybrid, "hugetlb\n", "/sys/fs/cgroup/cpu,cpuacct");
         assert_eq!(parse_mounts("nonsense\n- cgroup\n", |_| String::new()), []);
+    }
+
+    #[test]
+    fn our_own_is_the_one_that_shares_out_cpu_time() {
+        assert_eq!(membership("9:name=systemd:/x\n4:cpu,cpuacct:/a:b\n0::/c\n"), Some("/a:b"));
+        assert_eq!(membership("2:cpuacct:/x\n0::/c"), Some("/c"));
+        assert_eq!(membership("nonsense"), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod doctor;
 pub mod drain;
 mod error;
+pub mod host;
 mod jit;
 pub mod kernel;
 pub mod launch;

@@ -1,8 +1,8 @@
 //! A small plausible Report for the tests of this crate.
 
 use cronx_recording::{
-    Boundary, Censored, Class, Fold, Health, Metric, MetricName, Provenance, Quantiles, Report,
-    SCHEMA, Target, histogram,
+    Boundary, Censored, Class, Fold, Health, Host, Metric, MetricName, Provenance, Quantiles,
+    Report, SCHEMA, Target, histogram,
 };
 
 /// A name that attacks terminals, pages and build logs at once.
@@ -60,6 +60,7 @@ fn provenance() -> Provenance {
         kernel: "6.12.0".into(),
         machine: "x86_64".to_owned(),
         online_cpus: 4,
+        host: Host::default(),
         target: Target::Command { argv: vec!["./load.sh".into(), "--fast".into()] },
         started_unix_ns: 1_700_000_000_250_000_000,
         duration_ns: 12_500_000_000,
@@ -81,5 +82,6 @@ fn quantiles(values: &[u64]) -> Quantiles {
         p999_ns: histogram::quantile(&all, 0.999),
         max_ns: values.iter().copied().max().unwrap_or_default(),
         histogram: histogram::encode(&all),
+        blocks: vec![],
     }
 }

@@ -7,6 +7,7 @@
 //! | function | file | for |
 //! |---|---|---|
 //! | [`write_svg`] | `blame.svg` | a browser |
+//! | [`write_diff_svg`] | `diff.svg` | a browser: two sides |
 //! | [`write_folded`] | `blame.folded` | flamegraph tools |
 //! | [`write_hgrm`] | `latency.hgrm` | percentile plotters |
 //! | [`write_hlog`] | `latency.hlog` | `HdrHistogram` log readers |
@@ -15,6 +16,7 @@
 //! assert_eq!(cronx_flamegraph::units::duration(3_104_000), "3.10 ms");
 //! ```
 
+mod differential;
 mod error;
 #[cfg(test)]
 mod fixture;
@@ -25,6 +27,7 @@ mod metric;
 mod svg;
 pub mod units;
 
+pub use differential::write_diff_svg;
 pub use error::Error;
 pub use folded::write_folded;
 pub use hgrm::write_hgrm;

@@ -12,9 +12,9 @@ use crate::{Error, folded, units};
 const TITLE: &str = "Why they waited";
 
 /// Frames narrower than this share of the picture, in percent, are not drawn.
-const MIN_WIDTH_PERCENT: f64 = 0.1;
+pub(crate) const MIN_WIDTH_PERCENT: f64 = 0.1;
 
-const BACKGROUND: Color = Color { r: 252, g: 252, b: 250 };
+pub(crate) const BACKGROUND: Color = Color { r: 252, g: 252, b: 250 };
 const VICTIM: Color = Color { r: 226, g: 223, b: 214 };
 
 /// Writes the flamegraph as SVG for a browser: victim, class, culprit, the culprit's stack, from

@@ -78,6 +78,9 @@ pub struct CaptureHeader {
     pub possible_cpus: u32,
     /// CPUs that were up.
     pub online_cpus: u32,
+    /// What else decides how long a thread waits there.
+    #[serde(default)]
+    pub host: Host,
     /// CLOCK_MONOTONIC at the start of the window: the release of the load.
     pub started_ns: u64,
     /// The same instant, nanoseconds since the Unix epoch, CLOCK_REALTIME.
@@ -102,6 +105,18 @@ pub struct CaptureHeader {
     pub irq_names: BTreeMap<u32, Untrusted>,
     /// What could not be had, one sentence each.
     pub degraded: Vec<String>,
+}
+
+/// What of a machine decides how long a thread waits, besides its kernel and how many CPUs it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The first CPU's model, as the kernel calls it; empty if it does not.
+    pub cpu: Untrusted,
+    /// The first CPU's frequency governor; empty where none is to be seen.
+    pub governor: Untrusted,
+    /// The CPU time that the recorder's cgroup may have, and its load with it, thousandths of a CPU;
+    /// `None` without a limit.
+    pub quota_milli: Option<u64>,
 }
 
 /// What is recorded.

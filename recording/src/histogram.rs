@@ -10,6 +10,9 @@ use crate::Error;
 /// Significant decimal digits of every histogram of ours.
 pub const DIGITS: u8 = 3;
 
+/// Significant decimal digits of a block's histogram: it says how waits cluster, not how long they are.
+pub const BLOCK_DIGITS: u8 = 1;
+
 /// The waits that a quantile needs before it says more than the maximum does: the smallest n whose
 /// 95 % interval for the quantile has an upper end below the largest value.
 pub const CARRIES: [(f64, u64); 4] = [(0.5, 6), (0.9, 36), (0.99, 368), (0.999, 3688)];
@@ -20,6 +23,14 @@ pub const CARRIES: [(f64, u64); 4] = [(0.5, 6), (0.9, 36), (0.99, 368), (0.999, 
 /// Never: the library takes three digits.
 pub fn empty() -> Histogram<u64> {
     Histogram::new(DIGITS).expect("three digits are within the library's 0 to 5")
+}
+
+/// An empty histogram of a block.
+///
+/// # Panics
+/// Never: the library takes one digit.
+pub fn empty_block() -> Histogram<u64> {
+    Histogram::new(BLOCK_DIGITS).expect("one digit is within the library's 0 to 5")
 }
 
 /// Whether `count` values can carry the quantile `q`.

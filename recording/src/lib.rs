@@ -18,8 +18,8 @@ mod report;
 mod untrusted;
 
 pub use capture::{
-    Capture, CaptureHeader, CaptureWriter, Counted, CpuRecords, CpuTrailer, Events, Frame, LoadEnd,
-    Runs, Spared, Stolen, Symbols, Target, Trailer,
+    Capture, CaptureHeader, CaptureWriter, Counted, CpuRecords, CpuTrailer, Events, Frame, Host,
+    LoadEnd, Runs, Spared, Stolen, Symbols, Target, Trailer,
 };
 pub use error::Error;
 pub use report::{

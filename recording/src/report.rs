@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{LoadEnd, Target};
+use crate::capture::{Host, LoadEnd, Target};
 use crate::{Error, Untrusted};
 
 /// Name and version of the JSON form. The number grows when a field changes its meaning or goes.
-pub const SCHEMA: &str = "cronx.report/2";
+pub const SCHEMA: &str = "cronx.report/3";
 const SCHEMA_NAME: &str = "cronx.report/";
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// The analysis of one Capture. Durations are nanoseconds, instants CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Report {
     /// Waits too short for a record, if there was a floor. They are in the metrics over all and by
     /// CPU, and in the rank of the tail's threshold, and in no other figure.
     pub spared: Option<SparedWaits>,
-    /// wake-to-run, placement, run-queue latency: always these three, in this order.
+    /// wake-to-run, placement, run-queue latency, self-caused: always these four, in this order.
     pub metrics: Vec<Metric>,
     /// `waited_ns` by class, largest first.
     pub blame: Vec<ClassBlame>,
@@ -62,6 +62,8 @@ pub struct Provenance {
     pub machine: String,
     /// CPUs that were up.
     pub online_cpus: u32,
+    /// What else decides how long a thread waits there.
+    pub host: Host,
     /// What was recorded.
     pub target: Target,
     /// The start of the window, nanoseconds since the Unix epoch, CLOCK_REALTIME.
@@ -115,6 +117,9 @@ pub enum MetricName {
     Placement,
     /// Queued (or preempted) to switch-in.
     RunQueue,
+    /// Of the whole wait what is the load's own doing: the tiles of classes `self`, `load` and
+    /// `throttled`.
+    SelfCaused,
 }
 
 impl MetricName {
@@ -124,6 +129,7 @@ impl MetricName {
             Self::WakeToRun => "wake_to_run",
             Self::Placement => "placement",
             Self::RunQueue => "run_queue",
+            Self::SelfCaused => "self_caused",
         }
     }
 }
@@ -174,6 +180,10 @@ pub struct Quantiles {
     pub max_ns: u64,
     /// [`crate::histogram::encode`]d, three digits.
     pub histogram: String,
+    /// The same of each block of the recording, by the end of the wait and in the order of time, to
+    /// [`crate::histogram::BLOCK_DIGITS`]; an empty text for a block without any. No blocks where
+    /// the count cannot carry a P99.
+    pub blocks: Vec<String>,
 }
 
 /// Whose doing a tile is, in its kind. The order is that of precedence: of two that have evidence
@@ -253,6 +263,11 @@ impl Class {
             Self::IdleExit => "idle_exit",
             Self::Idle => "idle",
         }
+    }
+
+    /// Whether it is the load's own doing.
+    pub const fn is_self_caused(self) -> bool {
+        matches!(self, Self::Own | Self::Load | Self::Throttled)
     }
 
     /// Whether a task ran.
@@ -470,6 +485,8 @@ pub struct Health {
     pub unknown_ns: u64,
     /// Stack samples taken while somebody waited.
     pub samples: u64,
+    /// What the hypervisor took from all CPUs during the window, by the kernel's own count.
+    pub stolen_ns: u64,
     /// CPU time of the profiler's own process during the window.
     pub profiler_cpu_ns: u64,
     /// What the probes took in all: extrapolated from the runs that the kernel timed to the events

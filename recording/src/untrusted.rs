@@ -29,6 +29,28 @@ impl Untrusted {
         Encoded(&self.0, |c| is_control(c).then(|| spell(c)))
     }
 
+    /// For Markdown, where it is text within a line: nothing in it is mark-up, and nothing HTML.
+    pub fn markdown(&self) -> impl fmt::Display + '_ {
+        Encoded(&self.0, |c| match c {
+            '<' => Some("&lt;".to_owned()),
+            '>' => Some("&gt;".to_owned()),
+            '&' => Some("&amp;".to_owned()),
+            c if is_control(c) => Some(format!("\\{}", spell(c))),
+            c if c.is_ascii_punctuation() => Some(format!("\\{c}")),
+            _ => None,
+        })
+    }
+
+    /// For the words of a GitHub workflow command, its properties too: no line end, and nothing that
+    /// parts one property from the next.
+    pub fn workflow_command(&self) -> impl fmt::Display + '_ {
+        Encoded(&self.0, |c| match c {
+            '%' | ':' | ',' => Some(format!("%{:02X}", u32::from(c))),
+            c if is_control(c) => Some(spell(c)),
+            _ => None,
+        })
+    }
+
     /// For one frame of folded stacks: also `;`, which parts frames, and line ends.
     pub fn frame(&self) -> impl fmt::Display + '_ {
         Encoded(&self.0, |c| match c {
@@ -101,6 +123,20 @@ mod tests {
         assert_eq!(shown, r"\x1b]0;x\x07</script>::error::");
         assert_eq!(Untrusted::from("a\u{202e}b").terminal().to_string(), r"a\u{202e}b");
         assert_eq!(Untrusted::from("\u{9b}2J").terminal().to_string(), r"\x9b2J");
+    }
+
+    #[test]
+    fn markdown_is_never_marked_up() {
+        let shown = Untrusted::from(CANARY).markdown().to_string();
+        assert_eq!(shown, r"\\x1b\]0\;x\\x07&lt;\/script&gt;\:\:error\:\:");
+        let shown = Untrusted::from("*a* `b` [c](d) | &lt;\n# e").markdown().to_string();
+        assert_eq!(shown, r"\*a\* \`b\` \[c\]\(d\) \| &amp;lt\;\\x0a\# e");
+    }
+
+    #[test]
+    fn a_workflow_command_never_ends_early() {
+        let shown = Untrusted::from("a%0A,b=c::error::\r\nd").workflow_command().to_string();
+        assert_eq!(shown, r"a%250A%2Cb=c%3A%3Aerror%3A%3A\x0d\x0ad");
     }
 
     #[test]

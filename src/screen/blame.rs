@@ -152,7 +152,7 @@ pub(crate) fn name(class: Class, culprit: &Culprit) -> String {
 }
 
 /// What to say where a class has no culprit, or its name is empty.
-const fn absent(class: Class) -> &'static str {
+pub(crate) const fn absent(class: Class) -> &'static str {
     match class {
         Class::IdleExit => "leaving idle",
         Class::Idle => "idle CPU",

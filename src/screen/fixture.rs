@@ -1,9 +1,9 @@
 //! Reports made by hand: what a recording of a server beside a compactor could say.
 
 use cronx_recording::{
-    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Link, LoadEnd,
-    Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval, Tail, Target,
-    TileReport, WhatIf, histogram,
+    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Host, Link,
+    LoadEnd, Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval, Tail,
+    Target, TileReport, WhatIf, histogram,
 };
 
 const MS: u64 = 1_000_000;
@@ -116,6 +116,7 @@ fn provenance() -> Provenance {
         kernel: "6.12.48-cloud-amd64".into(),
         machine: "x86_64".to_owned(),
         online_cpus: 4,
+        host: Host::default(),
         target: Target::Command { argv: vec!["./load.sh".into(), "--fast".into()] },
         started_unix_ns: 1_700_000_000_250_000_000,
         duration_ns: 12_500 * MS,
@@ -133,6 +134,7 @@ fn metric(name: MetricName, [p50, p90, p99, p999, max_ns]: [u64; 5]) -> Metric {
         p999_ns: Some(p999),
         max_ns,
         histogram: histogram::encode(&histogram::empty()),
+        blocks: vec![],
     };
     Metric { name, all, by_process: vec![], by_thread: vec![], by_cgroup: vec![], by_cpu: vec![] }
 }

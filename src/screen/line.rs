@@ -112,7 +112,7 @@ pub(crate) fn width(text: &str) -> usize {
 }
 
 /// `text` itself if it is at most `columns` wide, or so much of it as leaves room for `…`.
-pub(crate) fn fit(text: &str, columns: usize) -> String {
+pub fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }

@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod gate;
+mod gate_action;
+mod gate_refusals;
 mod hostile;
 mod inherited;
 #[cfg(target_arch = "x86_64")]

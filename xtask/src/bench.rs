@@ -4,6 +4,7 @@
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
 mod blame;
+mod gate;
 mod journal;
 mod probes;
 mod scheduler;
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
     },
+    /// How often the gate is right, on real recordings.
+    Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
     Blame {
         /// Waits in the Capture.
@@ -64,6 +67,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
         Bench::Scheduler { rounds, most, seconds } => scheduler::run(*rounds, *most, *seconds),
+        Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
 }

@@ -8,11 +8,11 @@ fn refusal(schema: &str) -> String {
 #[test]
 fn other_schemas_are_refused_by_their_number() {
     let older = refusal("cronx.report/1");
-    assert_eq!(older, "written by an older cronx (version 1; this one reads 2)");
-    let newer = refusal("cronx.report/3");
-    assert_eq!(newer, "written by a newer cronx (version 3; this one reads up to 2)");
+    assert_eq!(older, "written by an older cronx (version 1; this one reads 3)");
+    let newer = refusal("cronx.report/4");
+    assert_eq!(newer, "written by a newer cronx (version 4; this one reads up to 3)");
     assert_eq!(refusal("else"), "not a cronx report (it begins with other bytes)");
-    assert!(refusal("cronx.report/2").starts_with("damaged report: "));
+    assert!(refusal("cronx.report/3").starts_with("damaged report: "));
 }
 
 #[test]

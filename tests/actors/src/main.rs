@@ -1,14 +1,16 @@
 //! Programs with a known behaviour, for the tests and the demo to record.
 //!
 //! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was
-//! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number. The others
-//! exist for `cargo xtask score`: they make somebody wait, and `log` what they did.
+//! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number; `gauge` measures
+//! itself how late it is, and burns its own CPU if it is asked to. The others exist for
+//! `cargo xtask score`: they make somebody wait, and `log` what they did.
 
 mod ask;
 mod burst;
 mod doze;
 mod flip;
 mod flood;
+mod gauge;
 mod hog;
 mod inherit;
 #[cfg(target_arch = "x86_64")]
@@ -65,6 +67,8 @@ enum Role {
     Flood(flood::Flood),
     /// Wake-ups of a thread that still runs.
     Doze(doze::Doze),
+    /// Threads that measure themselves how late they run.
+    Gauge(gauge::Gauge),
     /// Work for a kernel worker.
     Keys(keys::Keys),
 }
@@ -91,6 +95,7 @@ fn main() {
         Role::Shake(shake) => shake.run(),
         Role::Flood(flood) => flood.run(),
         Role::Doze(doze) => doze.run(),
+        Role::Gauge(gauge) => gauge.run(),
         Role::Keys(keys) => keys.run(),
     }
 }

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 9] = [
+const OURS: [(&str, &[&str]); 10] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
@@ -13,6 +13,7 @@ const OURS: [(&str, &[&str]); 9] = [
     // What blame is held against knows nothing of it.
     ("blame/sim", &["cronx-abi", "cronx-recording"]),
     ("flamegraph", &["cronx-recording"]),
+    ("gate", &["cronx-recording"]),
     ("collector", &["cronx-abi", "cronx-recording"]),
     // The two halves meet in the kernel's records, and nowhere else.
     ("scheduler", &[]),
@@ -36,7 +37,7 @@ const THEIRS: [(&str, &[&str]); 8] = [
 ];
 
 /// Rooms of functions over plain data, and crates that are nothing but effects.
-const PURE: [&str; 4] = ["recording", "blame", "blame/sim", "flamegraph"];
+const PURE: [&str; 5] = ["recording", "blame", "blame/sim", "flamegraph", "gate"];
 const EFFECTS: [&str; 4] = ["tokio", "libc", "nix", "tempfile"];
 
 /// A crate's manifest, read.

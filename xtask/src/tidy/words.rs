@@ -3,10 +3,11 @@
 use super::{File, Finding, Tree, source};
 
 /// Everything right of the Capture is a function over plain data; so is what a scheduler decides.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "recording/",
     "blame/",
     "flamegraph/",
+    "gate/",
     "scheduler/src/wheel",
     "scheduler/src/spec",
     "scheduler/src/policy",
