@@ -198,7 +198,7 @@ fn percent(text: &str) -> Result<f64, String> {
 
 fn alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse::<f64>().unwrap_or(f64::NAN);
-    let valid = alpha >= 1e-6 && alpha < 0.5;
+    let valid = (1e-6..0.5).contains(&alpha);
     valid.then_some(alpha).ok_or_else(|| "a share from 0.000001 to below 0.5".to_owned())
 }
 

@@ -36,8 +36,8 @@ pub(super) fn run(args: &Ab) -> Result<ExitCode> {
     let sequence = Sequence::new(quantity.clone(), most, margins(&args.deciding), limits)?;
     let mut series = Series { args, place, quantity, limits, sides: Sides::default() };
     let check = match series.play(sequence)? {
-        Played::Decided(check) => check,
-        Played::Asked(signal) => return Ok(apart::ended_by(signal)),
+        Ok(check) => check,
+        Err(signal) => return Ok(apart::ended_by(signal)),
     };
     // What is left to do is to write, as whoever shall own it.
     if user.is_some() {
@@ -70,11 +70,6 @@ fn make_folder(place: &Path, user: Option<&User>) -> Result<()> {
     }
 }
 
-enum Played {
-    Decided(Check),
-    Asked(Signal),
-}
-
 /// A comparison under way.
 struct Series<'a> {
     args: &'a Ab,
@@ -85,8 +80,10 @@ struct Series<'a> {
 }
 
 impl Series<'_> {
+    /// The check, or the signal by which somebody asked us to end.
+    ///
     /// The first pair warms up what comes after it: caches, the governor, the probes themselves.
-    fn play(&mut self, mut sequence: Sequence) -> Result<Played> {
+    fn play(&mut self, mut sequence: Sequence) -> Result<Result<Check, Signal>> {
         let seed = self.args.seed.unwrap_or_else(draw);
         self.say(&format!("orders are drawn from seed {seed}"));
         for number in 0.. {
@@ -94,7 +91,7 @@ impl Series<'_> {
             for side in order(seed, number) {
                 match self.record(side, number)? {
                     Ok(report) => pair[side as usize] = Some(report),
-                    Err(signal) => return Ok(Played::Asked(signal)),
+                    Err(signal) => return Ok(Err(signal)),
                 }
             }
             let [Some(base), Some(candidate)] = pair else { bail!("a pair has two sides") };
@@ -106,7 +103,7 @@ impl Series<'_> {
             self.sides.base.push(base);
             self.sides.candidate.push(candidate);
             if let Some(check) = sequence.push(&evidence.0, &evidence.1) {
-                return Ok(Played::Decided(check));
+                return Ok(Ok(check));
             }
         }
         bail!("there are no more numbers")

@@ -106,7 +106,7 @@ fn pass_on(sent: &SignalFd, child: Pid) -> Result<Option<Signal>> {
 
 /// False at the end.
 fn more(pipe: &mut File, written: &mut Vec<u8>) -> Result<bool> {
-    let mut chunk = [0; 1 << 16];
+    let mut chunk = [0; 1 << 13];
     let read = pipe.read(&mut chunk).context("cannot read what the recording says")?;
     written.extend_from_slice(&chunk[..read]);
     Ok(read > 0)

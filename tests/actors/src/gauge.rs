@@ -31,6 +31,10 @@ pub struct Gauge {
     /// The nice value of the burning thread.
     #[arg(long, allow_hyphen_values = true)]
     burst_nice: Option<i32>,
+    /// The slice of every thread, where the kernel takes one (6.12): who asks for a shorter one comes
+    /// before whoever runs.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(100..=100_000))]
+    slice_us: Option<u64>,
     /// The real-time priority of the burning thread.
     #[arg(long, conflicts_with = "burst_nice")]
     burst_fifo: Option<i32>,
@@ -57,6 +61,9 @@ impl Gauge {
         // Otherwise an instant is as much later as the slack.
         // SAFETY: takes numbers only.
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+        // Threads begin as who made them.
+        crate::pin(self.cpu);
+        self.take_slice(0);
         let start_ns = now_ns();
         let late = thread::scope(|scope| {
             if self.burst_us > 0 {
@@ -77,7 +84,6 @@ impl Gauge {
 
     /// How late it was each time. An instant that is past when it could be waited for is let go.
     fn wake(&self, start_ns: u64, number: u64) -> Vec<u64> {
-        crate::pin(self.cpu);
         crate::name(&self.name);
         let period_ns = self.period_us * 1_000;
         let mut late = Vec::new();
@@ -91,14 +97,20 @@ impl Gauge {
         late
     }
 
+    fn take_slice(&self, nice: i32) {
+        if let Some(slice_us) = self.slice_us {
+            place::slice(slice_us * 1_000, nice);
+        }
+    }
+
     fn burn(&self, start_ns: u64) {
-        crate::pin(self.cpu);
         crate::name(&self.burst_name);
         if let Some(nice) = self.burst_nice {
             // SAFETY: takes numbers only.
             let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
             assert_eq!(done, 0, "a nice value below nothing is root's to give");
         }
+        self.take_slice(self.burst_nice.unwrap_or_default());
         if let Some(priority) = self.burst_fifo {
             place::policy(libc::SCHED_FIFO, priority);
         }

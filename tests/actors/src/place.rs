@@ -39,6 +39,32 @@ impl Place {
     }
 }
 
+/// Asks for slices of this length for the calling thread; an older kernel gives what it gives everybody.
+pub fn slice(slice_ns: u64, nice: i32) {
+    /// The first version of the kernel's `sched_attr`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime_ns: u64,
+        deadline_ns: u64,
+        period_ns: u64,
+    }
+    let attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: libc::SCHED_OTHER as u32,
+        nice,
+        runtime_ns: slice_ns,
+        ..Attributes::default()
+    };
+    // SAFETY: the kernel reads as many bytes as the size says.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+}
+
 /// Gives the calling thread a policy.
 pub fn policy(policy: i32, priority: i32) {
     // SAFETY: all fields are numbers.

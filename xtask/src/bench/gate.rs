@@ -28,8 +28,8 @@ use kind::{KINDS, Kind};
 #[derive(Args)]
 pub(crate) struct Trials {
     /// How many trials of each kind there shall be, those of earlier calls included.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-    trials: u32,
+    #[arg(long = "trials", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    each: u32,
     /// Forget the trials of earlier calls.
     #[arg(long)]
     fresh: bool,
@@ -71,7 +71,7 @@ pub(crate) fn run(asked: &Trials) -> Result<()> {
     let subject = stage.subject()?;
     let mut journal = Journal::<Trial>::open(&trials_at, &subject, asked.seed, asked.fresh)?;
     println!("trials are kept in {}", trials_at.display());
-    for number in 1..=asked.trials {
+    for number in 1..=asked.each {
         for at in shuffle::order(KINDS.len(), journal.seed, &format!("gate {number}")) {
             let kind = &KINDS[at];
             let is_it = |trial: &Trial| trial.kind == kind.name && trial.number == number;
@@ -79,7 +79,7 @@ pub(crate) fn run(asked: &Trials) -> Result<()> {
                 continue;
             }
             let trial = stage.play(kind, number)?;
-            println!("{number}/{} {}", asked.trials, page::line(&trial));
+            println!("{number}/{} {}", asked.each, page::line(&trial));
             journal.push(trial)?;
         }
     }

@@ -28,7 +28,9 @@ pub(super) fn render(trials: &[Trial], kernel: &str) -> String {
          counted.\n\n| change | trials | fail | pass | inconclusive | fail, 95 % | pairs | ratio by the \
          probes | by the load | not counted | bar |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
-    KINDS.iter().for_each(|kind| page.push_str(&row(kind, trials)));
+    for kind in &KINDS {
+        page.push_str(&row(kind, trials));
+    }
     page
 }
 
