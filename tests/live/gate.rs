@@ -5,13 +5,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bench::{Neighbour, actor, can_run, cronx, steady};
+use crate::bench::{Neighbour, actor, can_run, cronx, steady, wait_until};
 
 /// How often each of the two main cases is tried.
 const TRIALS: usize = 3;
@@ -282,4 +283,51 @@ fn gate_and_diff_agree_on_who_grew() {
     let json = diff(&[capture.as_os_str(), now.as_os_str(), OsStr::new("--json")]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["culprits"][0]["name"], "burner");
+}
+
+/// Each recording needs privileges anew, and each load has none: what is left is the user's.
+#[test]
+fn gate_records_as_the_user_who_called_sudo() {
+    const USER: u32 = 65_534;
+    if !can_run("gate_records_as_the_user_who_called_sudo", &["sh", "id"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let mut gate = cronx();
+    gate.args(["gate", "ab", "--pairs", "6", "--base", "id -u >&2", "--candidate", "id -u >&2"]);
+    gate.arg("-o").arg(folder.path().join("out"));
+    clean(&mut gate);
+    let summary = folder.path().join("summary.md");
+    gate.env("SUDO_UID", USER.to_string()).env("SUDO_GID", USER.to_string());
+    let output = gate.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let loads = said.lines().filter(|line| *line == "65534").count();
+    assert_eq!(loads, 4, "two pairs, the first to warm up: {said}");
+    for file in ["out", "out/verdict.json", "out/01-base", "out/01-base/report.json", "summary.md"]
+    {
+        let metadata = fs::metadata(folder.path().join(file)).unwrap();
+        assert_eq!(metadata.uid(), USER, "{file}");
+    }
+}
+
+/// Whoever ends the gate ends the recording and its load with it.
+#[test]
+fn gate_ends_when_it_is_asked_to() {
+    if !can_run("gate_ends_when_it_is_asked_to", &["sh", "sleep"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let load = format!("touch {}; exec sleep 600", started.display());
+    let mut gate = cronx();
+    gate.args(["gate", "ab", "--quiet", "--base", &load, "--candidate", &load, "-o"]);
+    let mut gate = Neighbour::start(gate.arg(folder.path().join("out")));
+    wait_until("the load runs", || started.exists());
+    // SAFETY: takes numbers only; the process is ours, and has not been waited for.
+    unsafe { libc::kill(gate.0.id() as i32, libc::SIGTERM) };
+    wait_until("the gate has ended", || gate.0.try_wait().unwrap().is_some());
+    assert_eq!(gate.0.wait().unwrap().code(), Some(143));
+    assert!(!folder.path().join("out/verdict.json").exists());
 }
