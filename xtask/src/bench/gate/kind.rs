@@ -6,6 +6,9 @@ use super::load::BURST_US;
 /// How far the realised ratio may be off what was injected.
 const OFF: f64 = 0.05;
 
+/// With fewer trials that count, no bar is held or broken.
+pub(super) const FEWEST: usize = 59;
+
 /// A kind of trial.
 pub(super) struct Kind {
     pub(super) name: &'static str,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Trial;
-use super::kind::{KINDS, Kind};
+use super::kind::{FEWEST, KINDS, Kind};
 use crate::bench::statistics::Spread;
 
 /// A trial as it comes in.
@@ -58,7 +58,11 @@ fn row(kind: &Kind, all: &[Trial]) -> String {
     let bar = kind.bar.as_ref().map_or_else(
         || "reported".to_owned(),
         |bar| {
-            let holds = if bar.holds(&counted) { "holds" } else { "does not hold" };
+            let holds = match bar.holds(&counted) {
+                _ if counted.len() < FEWEST => "too few trials",
+                true => "holds",
+                false => "does not hold",
+            };
             format!("{}: {holds}", bar.spoken())
         },
     );
@@ -114,7 +118,7 @@ mod tests {
             &trials,
             2,
             "| +50 % | 2 | 2 | 0 | 0 | 34.2 to 100.0 % | 6 [6, 6] | 1.495 [1.492, 1.498] | 1.495 \
-             [1.492, 1.498] | 1 | all but one fail: holds |",
+             [1.492, 1.498] | 1 | all but one fail: too few trials |",
         );
     }
 
