@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod record;
 mod report;
+mod run;
 mod screen;
 mod terminal;
 mod version;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let done = match &cli.verb {
         Some(cli::Verb::Record(args)) => record::run(args),
         Some(cli::Verb::Report(args)) => report::run(args),
+        Some(cli::Verb::Run(args)) => run::run(args),
         Some(cli::Verb::Explain(args)) => explain::run(args),
         Some(cli::Verb::Doctor(args)) => doctor::run(args),
         None => version::run(cli.verbose),
