@@ -3,6 +3,7 @@
 pub mod gate;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub enum Verb {
     Diff(Diff),
     /// Say whether a quantile is good enough, with a status that a build can trust.
     Gate(Box<gate::Gate>),
+    /// Run a file of jobs, each when it is due.
+    Run(Run),
     /// Say when a schedule is due, and what daylight saving time does to it.
     Explain(Explain),
     /// Say what this machine can and cannot do, and how to mend it.
@@ -200,6 +203,26 @@ pub struct Explain {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `cronx run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "SIGHUP reads the file again: a bad one is refused whole, and the jobs stay as \
+    they are. SIGTERM or SIGINT starts nothing more, waits for what runs, and ends; a second one \
+    does not wait. examples/jobs.toml shows all that a file may say."
+)]
+pub struct Run {
+    /// The file of jobs.
+    #[arg(value_name = "JOBS.toml")]
+    pub jobs: PathBuf,
+    /// Where to answer /status and /metrics; port 0 for any that is free [default: the file's, or
+    /// 127.0.0.1:9310]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Only read the file, and say when each job is due next.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `cronx doctor`.

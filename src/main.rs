@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod record;
 mod report;
+mod run;
 mod screen;
 mod terminal;
 mod version;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let done = match &cli.verb {
         Some(cli::Verb::Record(args)) => record::run(args),
         Some(cli::Verb::Report(args)) => report::run(args),
+        Some(cli::Verb::Run(args)) => run::run(args),
         Some(cli::Verb::Explain(args)) => explain::run(args),
         Some(cli::Verb::Diff(args)) => diff::run(args),
         Some(cli::Verb::Gate(args)) => gate::run(args),

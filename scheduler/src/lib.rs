@@ -72,6 +72,6 @@ pub use realtime::{Answer as WishAnswer, Machine, RealTime, Wish};
 pub use retry::Retry;
 pub use run::{Firing, Outcome, Run, Skipped, TraceId};
 pub use scheduler::{Options, Scheduler, ShardStatus, Status};
-pub use spec::{Dst, Fold, Gap, Mapped, Outcome as CivilOutcome, Spec};
+pub use spec::{Dst, Fold, Gap, Mapped, Outcome as CivilOutcome, Spec, parse_span};
 pub use store::{Answer, Memory, Permit, Store, StoreError};
 pub use work::{Ending, Work};

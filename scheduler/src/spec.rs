@@ -23,6 +23,7 @@ use croner::Cron;
 use jiff::tz::TimeZone;
 
 pub use lanes::{Mapped, Outcome};
+pub use span::parse as parse_span;
 
 use crate::{Error, Utc};
 

@@ -4,19 +4,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, fuzz, process, score, test, tidy, vm, workspace};
+use crate::{ebpf, fuzz, process, score, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 8] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
     ("deny", deny),
     ("test", || test::run(true)),
     ("score", score::ci),
-    ("vm", vm::short),
     ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
 ];

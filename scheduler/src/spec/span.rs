@@ -13,8 +13,8 @@ const UNITS: [(&str, u64); 7] = [
     ("d", 86_400_000_000_000),
 ];
 
-/// Reads the whole of it, or says what it is not.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a time as people write it, `250ms` or `1h30m`, or says why it is none.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("a span is missing, such as 250ms or 1h30m".to_owned());

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 10] = [
+const OURS: [(&str, &[&str]); 11] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
@@ -17,6 +17,8 @@ const OURS: [(&str, &[&str]); 10] = [
     ("collector", &["cronx-abi", "cronx-recording"]),
     // The two halves meet in the kernel's records, and nowhere else.
     ("scheduler", &[]),
+    // Where the scheduler meets commands, sockets and files.
+    ("daemon", &["cronx-scheduler"]),
     // It reads what the command left, as anybody could, and runs nothing of the kernel side's.
     ("tests/score", &["cronx-abi", "cronx-recording", "cronx-blame"]),
 ];

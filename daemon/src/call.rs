@@ -1,0 +1,74 @@
+//! A run that is an HTTP call: its status is the outcome.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+use crate::file::Call;
+
+/// Closes the connection when the call is over, or given up.
+struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Makes it, and takes the whole answer. Dropped before its end, it hangs up.
+pub(crate) async fn run(call: Arc<Call>) -> Result<(), String> {
+    let (mut sender, _connection) = connect(&call).await?;
+    let answer = sender.send_request(request(&call)?).await;
+    let answer = answer.map_err(|error| format!("no answer: {error}"))?;
+    let status = answer.status();
+    swallow(answer).await?;
+    let expected = match call.expect.as_slice() {
+        [] => status.is_success(),
+        statuses => statuses.contains(&status.as_u16()),
+    };
+    expected.then_some(()).ok_or_else(|| format!("the answer is {status}"))
+}
+
+async fn connect(call: &Call) -> Result<(http1::SendRequest<Full<Bytes>>, Connection), String> {
+    let host = call.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = call.uri.port_u16().unwrap_or(80);
+    let cannot =
+        |error: &dyn std::error::Error| format!("cannot connect to {host}:{port}: {error}");
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| cannot(&error))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| cannot(&error))?;
+    let task = tokio::spawn(async move {
+        // What goes wrong here is told to whoever waits for the answer.
+        let _ = connection.await;
+    });
+    Ok((sender, Connection(task.abort_handle())))
+}
+
+fn request(call: &Call) -> Result<Request<Full<Bytes>>, String> {
+    let uri = call.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let mut request = Request::new(Full::new(Bytes::from(call.body.clone())));
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = uri.parse().map_err(|error| format!("no path: {error}"))?;
+    let host = call.uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let host = HeaderValue::from_str(host).map_err(|error| format!("no host: {error}"))?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, host);
+    headers.insert(USER_AGENT, HeaderValue::from_static("cronx"));
+    headers.extend(call.headers.clone());
+    Ok(request)
+}
+
+/// Piece by piece: an answer may be longer than memory.
+async fn swallow(mut answer: Response<Incoming>) -> Result<(), String> {
+    while let Some(frame) = answer.frame().await {
+        frame.map_err(|error| format!("the answer breaks off: {error}"))?;
+    }
+    Ok(())
+}

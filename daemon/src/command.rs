@@ -1,0 +1,106 @@
+//! A run of a program: its exit status is the outcome, its output goes into the log.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cronx_scheduler::Context;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::Child;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::file::{Command, Output};
+use crate::group::{Group, Groups};
+use crate::log::{Event, Log};
+
+/// A longer line is told in pieces.
+const LINE_MOST: u64 = 4096;
+/// How long a command that has ended is given for its last lines: a process that it left behind may
+/// keep the pipe open.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
+const OVER: &str = "the daemon ended before it began";
+
+/// Runs it. Dropped before its end, all its processes are ended.
+pub(crate) async fn run(
+    command: Arc<Command>,
+    context: Context,
+    groups: Arc<Groups>,
+    seat: Option<OwnedSemaphorePermit>,
+    log: Log,
+) -> Result<(), String> {
+    if groups.is_closed() {
+        return Err(OVER.to_owned());
+    }
+    let mut child = start(&command, &context)?;
+    let job: Arc<str> = context.job().into();
+    let readers = [
+        child
+            .stdout
+            .take()
+            .map(|stream| tokio::spawn(tell(Arc::clone(&job), stream, Arc::clone(&log)))),
+        child.stderr.take().map(|stream| tokio::spawn(tell(job, stream, log))),
+    ];
+    let Some(mut group) = Group::of(child, &groups, seat) else {
+        return Err(OVER.to_owned());
+    };
+    let status = group.wait().await.map_err(|error| format!("it cannot be waited for: {error}"))?;
+    let _ = timeout(LAST_LINES, last_lines(readers)).await;
+    ending(status)
+}
+
+fn start(command: &Command, context: &Context) -> Result<Child, String> {
+    let output = || match command.output {
+        Output::Log => Stdio::piped(),
+        Output::Discard => Stdio::null(),
+    };
+    let mut program = tokio::process::Command::new(&command.program);
+    program
+        .args(&command.args)
+        // Who is ready is ours to say.
+        .env_remove("NOTIFY_SOCKET")
+        .env("CRONX_JOB", context.job())
+        .env("CRONX_NOMINAL", context.nominal().to_string())
+        .env("CRONX_ATTEMPT", context.attempt().to_string())
+        .envs(&command.env)
+        .stdin(Stdio::null())
+        .stdout(output())
+        .stderr(output())
+        .process_group(0);
+    if let Some(cwd) = &command.cwd {
+        program.current_dir(cwd);
+    }
+    program.spawn().map_err(|error| match &command.cwd {
+        Some(cwd) => format!("cannot run '{}' in {}: {error}", command.program, cwd.display()),
+        None => format!("cannot run '{}': {error}", command.program),
+    })
+}
+
+async fn tell(job: Arc<str>, stream: impl AsyncRead + Unpin, log: Log) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = (&mut reader).take(LINE_MOST).read_until(b'\n', &mut line).await {
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
+        log(&Event::Line { job: &job, line: &text });
+        line.clear();
+    }
+}
+
+async fn last_lines(readers: [Option<JoinHandle<()>>; 2]) {
+    for reader in readers.into_iter().flatten() {
+        // One that panicked has told all that it will.
+        let _ = reader.await;
+    }
+}
+
+fn ending(status: ExitStatus) -> Result<(), String> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("exit status {code}")),
+        (None, Some(signal)) => Err(format!("ended by signal {signal}")),
+        (None, None) => Err("it ended, and nobody knows how".to_owned()),
+    }
+}

@@ -1,0 +1,215 @@
+//! From a file to the last run: start, reload, drain.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cronx_scheduler::{Options, RealTime};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::file::{Jobs, Settings};
+use crate::group::Groups;
+use crate::log::{Event, Log, count};
+use crate::notify;
+use crate::serve::{self, Told};
+use crate::set::Set;
+
+/// How long the threads have that still do something when all is over.
+const LAST: Duration = Duration::from_millis(500);
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The file of jobs.
+    pub file: PathBuf,
+    /// Where to answer, whatever the file says.
+    pub listen: Option<SocketAddr>,
+}
+
+struct Daemon {
+    start: Start,
+    settings: Settings,
+    told: Arc<Told>,
+    groups: Arc<Groups>,
+    log: Log,
+}
+
+/// What it is told to do.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// How a drain went.
+enum Drained {
+    Whole,
+    /// Runs took longer than they might.
+    Late,
+    /// There was no patience for them.
+    Hurried,
+}
+
+/// Runs the jobs of a file until SIGTERM or SIGINT. An error is of the start: whoever made it can mend
+/// the file, or find another address.
+pub fn run(start: Start, log: &Log) -> Result<()> {
+    let jobs = Jobs::read(&start.file)?;
+    let runtime = runtime(&jobs.settings).context("cannot start the workers")?;
+    let done = runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let mut daemon = Daemon::start(start, jobs, &runtime, log).await?;
+        while signals.next().await == SignalKind::hangup() {
+            // A file that cannot be read to its end keeps nobody from ending.
+            tokio::select! {
+                () = daemon.reload() => {}
+                () = signals.stop() => break,
+            }
+        }
+        daemon.stop(&mut signals).await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(LAST);
+    done
+}
+
+fn runtime(settings: &Settings) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().thread_name("cronx-worker");
+    if let Some(workers) = settings.workers {
+        builder.worker_threads(workers.0);
+    }
+    builder.build()
+}
+
+fn options(settings: &Settings, runtime: &Runtime) -> Options {
+    let usual = Options::default();
+    Options {
+        shards: settings.shards.map_or(usual.shards, |count| count.0),
+        running: settings.running.map_or(usual.running, |count| count.0),
+        queue: settings.queue.map_or(usual.queue, |count| count.0),
+        aging: settings.aging.map_or(usual.aging, |aging| aging.0),
+        spin: settings.spin.map_or(usual.spin, |spin| spin.0),
+        realtime: RealTime::from(&settings.realtime),
+        runtime: Some(runtime.handle().clone()),
+        ..usual
+    }
+}
+
+impl Daemon {
+    async fn start(start: Start, jobs: Jobs, runtime: &Runtime, log: &Log) -> Result<Self> {
+        let settings = jobs.settings.clone();
+        let wanted = start.listen.unwrap_or(settings.listen);
+        let listener = TcpListener::bind(wanted).await;
+        let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
+        let listen = listener.local_addr().context("cannot say where it listens")?;
+        let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
+        let set = Set::start(options(&settings, runtime), Arc::clone(&groups), log)?;
+        let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
+        let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
+        tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
+        tokio::spawn(serve::serve(listener, Arc::clone(&told)));
+        log(&Event::Ready { listen, jobs: jobs.plans.len() });
+        notify::ready();
+        Ok(Self { start, settings, told, groups, log: Arc::clone(log) })
+    }
+
+    /// Reads the file again, and becomes as it says or stays as it is.
+    async fn reload(&mut self) {
+        notify::reloading();
+        let (path, set) = (self.start.file.clone(), Arc::clone(&self.told.set));
+        let read = move || -> Result<_> {
+            let jobs = Jobs::read(&path)?;
+            Ok((set.become_as(&jobs)?, jobs.settings))
+        };
+        // A panic in there is a reason like any other.
+        let read = tokio::task::spawn_blocking(read).await.map_err(Into::into).flatten();
+        let refused = match read {
+            Ok((changes, settings)) => {
+                (self.log)(&Event::Reloaded(&changes));
+                self.mind(&settings);
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        self.told.set.metrics.reload(refused.is_none());
+        if let Some(why) = &refused {
+            (self.log)(&Event::Refused(why));
+        }
+        let mut file = self.told.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file["refused"] = refused.into();
+        notify::ready();
+    }
+
+    /// How long a drain waits can change; the rest is what threads and sockets were made of.
+    fn mind(&mut self, settings: &Settings) {
+        self.settings.drain = settings.drain;
+        if self.settings != *settings {
+            (self.log)(&Event::Note("[daemon] has changed: that takes a restart"));
+        }
+    }
+
+    async fn stop(&self, signals: &mut Signals) {
+        notify::stopping();
+        let most = self.settings.drain.0;
+        let busy: u64 = self.told.set.views().iter().map(|view| view.status.busy).sum();
+        let waits = format!("draining: {} may take {most:?}", count(busy as usize, "run"));
+        (self.log)(&Event::Note(&waits));
+        let drained = self.drain(most, signals).await;
+        let patience = match drained {
+            Drained::Hurried => Duration::ZERO,
+            _ => self.settings.kill_after.0,
+        };
+        let groups = Arc::clone(&self.groups);
+        let ended = tokio::task::block_in_place(move || groups.end_all(patience));
+        let text = match drained {
+            Drained::Whole if ended == 0 => "drained".to_owned(),
+            Drained::Whole => {
+                format!("drained; ended {} that had timed out", count(ended, "command"))
+            }
+            Drained::Late => format!("not drained in {most:?}: ended {}", count(ended, "command")),
+            Drained::Hurried => format!("told twice: killed {}", count(ended, "command")),
+        };
+        (self.log)(&Event::Note(&text));
+    }
+
+    async fn drain(&self, most: Duration, signals: &mut Signals) -> Drained {
+        let set = Arc::clone(&self.told.set);
+        let drain = tokio::task::spawn_blocking(move || set.drain(most));
+        tokio::select! {
+            drained = drain => if drained.unwrap_or(false) { Drained::Whole } else { Drained::Late },
+            () = signals.stop() => Drained::Hurried,
+        }
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one, of whatever kind.
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        }
+    }
+
+    /// The next one that says to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

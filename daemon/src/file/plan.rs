@@ -1,0 +1,267 @@
+//! A job as the file has it, checked by those whose words it uses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cronx_scheduler::{Dst, JobOptions, Overlap, Policy, Retry, Spec, Utc};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Uri};
+use toml::Spanned;
+
+use super::raw::{Output, RawHttp, RawJob, RawRetry};
+use super::refusal::Fault;
+
+/// No name is longer: it is in every line of the log, and a label of every metric.
+const NAME_MOST: usize = 128;
+/// A call that is not told how long it may take.
+const CALL_MOST: Duration = Duration::from_secs(30);
+
+/// What a job is to be.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// When it is due.
+    pub spec: Spec,
+    /// How it is treated.
+    pub options: Arc<JobOptions>,
+    /// What it does.
+    pub action: Action,
+    /// As it was written, with its zone: a [`Spec`] cannot be compared.
+    schedule: (String, Option<String>, Dst),
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It runs a program.
+    Command(Arc<Command>),
+    /// It calls a server.
+    Call(Arc<Call>),
+}
+
+/// A program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Command {
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) output: Output,
+}
+
+/// An HTTP call.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Call {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    /// Answers that are as they should be; none of them is any of 200 to 299.
+    pub(crate) expect: Vec<u16>,
+}
+
+impl PartialEq for Plan {
+    fn eq(&self, other: &Self) -> bool {
+        let treated = self.options == other.options && self.action == other.action;
+        treated && self.is_due_as(other)
+    }
+}
+
+impl Plan {
+    /// Whether they have the same instants.
+    pub(crate) fn is_due_as(&self, other: &Self) -> bool {
+        self.schedule == other.schedule
+    }
+
+    /// How many of its runs may be at once; `None` if nobody asks.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        let policy = &self.options.policy;
+        (policy.overlap != Overlap::Allow).then(|| policy.limit.max(1) as usize)
+    }
+}
+
+/// A fault of a value.
+fn wrong<T>(value: &Spanned<T>, why: impl Into<String>) -> Fault {
+    Fault::new(Some(value.span().start), why)
+}
+
+pub(super) fn plan(name: String, job: Spanned<RawJob>) -> Result<(Arc<str>, Arc<Plan>), Fault> {
+    if name.is_empty() || name.len() > NAME_MOST {
+        return Err(wrong(&job, format!("a name has 1 to {NAME_MOST} bytes")));
+    }
+    let action = action(&job)?;
+    let job = job.into_inner();
+    let spec = spec(&job)?;
+    let zone = job.zone.as_ref().map(|zone| zone.get_ref().clone());
+    let schedule = (job.schedule.get_ref().clone(), zone, spec.dst_policy());
+    let options = Arc::new(options(&job)?);
+    Ok((name.into(), Arc::new(Plan { spec, options, action, schedule })))
+}
+
+fn spec(job: &RawJob) -> Result<Spec, Fault> {
+    let text = &job.schedule;
+    let mut spec = Spec::parse(text.get_ref()).map_err(|e| wrong(text, e.to_string()))?;
+    if let Some(zone) = &job.zone {
+        spec = spec.in_zone(zone.get_ref()).map_err(|e| wrong(zone, e.to_string()))?;
+    }
+    let usual = spec.dst_policy();
+    let gap = job.dst.gap.map_or(usual.gap, Into::into);
+    let fold = job.dst.fold.map_or(usual.fold, Into::into);
+    let spec = spec.dst(Dst { gap, fold });
+    let next = spec.after(Utc::from(SystemTime::now()));
+    next.is_some().then_some(()).ok_or_else(|| wrong(text, format!("'{spec}' never fires")))?;
+    Ok(spec)
+}
+
+fn options(job: &RawJob) -> Result<JobOptions, Fault> {
+    let usual = JobOptions::default();
+    if let Some(timeout) = job.timeout.as_ref().filter(|timeout| timeout.get_ref().0.is_zero()) {
+        return Err(wrong(timeout, "a timeout is longer than nothing"));
+    }
+    let most = job.http.is_some().then_some(CALL_MOST);
+    Ok(JobOptions {
+        policy: policy(job)?,
+        priority: job.priority.unwrap_or(usual.priority),
+        jitter: job.jitter.map_or(usual.jitter, |jitter| jitter.0),
+        timeout: job.timeout.as_ref().map(|timeout| timeout.get_ref().0).or(most),
+        retry: job.retry.as_ref().map_or(Ok(usual.retry), retry)?,
+    })
+}
+
+fn policy(job: &RawJob) -> Result<Policy, Fault> {
+    let usual = Policy::default();
+    let overlap = job.overlap.map_or(usual.overlap, Into::into);
+    if let Some(limit) = job.limit.as_ref().filter(|_| overlap == Overlap::Allow) {
+        return Err(wrong(limit, "overlap = \"allow\" asks for no limit"));
+    }
+    Ok(Policy {
+        grace: job.grace.map_or(usual.grace, |grace| grace.0),
+        misfire: job.misfire.map_or(usual.misfire, Into::into),
+        limit: job.limit.as_ref().map_or(usual.limit, |limit| limit.get_ref().get()),
+        overlap,
+        forward: job.forward.map_or(usual.forward, Into::into),
+        back: job.back.map_or(usual.back, Into::into),
+        suspend: job.suspend.map_or(usual.suspend, Into::into),
+    })
+}
+
+fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
+    let RawRetry { attempts, base, cap } = retry.get_ref();
+    let base = base.map_or(Duration::from_secs(1), |base| base.0);
+    let cap = cap.map_or(base.max(Duration::from_mins(1)), |cap| cap.0);
+    if base > cap {
+        return Err(wrong(retry, format!("its base, {base:?}, is longer than its cap, {cap:?}")));
+    }
+    Ok(Retry { attempts: attempts.get(), base, cap })
+}
+
+fn action(job: &Spanned<RawJob>) -> Result<Action, Fault> {
+    let raw = job.get_ref();
+    match (&raw.command, &raw.http) {
+        (Some(argv), None) => Ok(Action::Command(Arc::new(command(raw, argv)?))),
+        (None, Some(http)) => {
+            only_commands_have("env", raw.env.as_ref())?;
+            only_commands_have("cwd", raw.cwd.as_ref())?;
+            only_commands_have("output", raw.output.as_ref())?;
+            Ok(Action::Call(Arc::new(call(http.get_ref())?)))
+        }
+        (Some(argv), Some(_)) => Err(wrong(argv, "a job has a command or http, and not both")),
+        (None, None) => Err(wrong(job, "a job has a command or http, and this has neither")),
+    }
+}
+
+fn only_commands_have<T>(what: &str, value: Option<&Spanned<T>>) -> Result<(), Fault> {
+    value.map_or(Ok(()), |value| Err(wrong(value, format!("a job with http has no {what}"))))
+}
+
+fn command(raw: &RawJob, argv: &Spanned<Vec<String>>) -> Result<Command, Fault> {
+    let (program, args) = match argv.get_ref().split_first() {
+        Some((program, args)) if !program.is_empty() => (program.clone(), args.to_vec()),
+        _ => {
+            return Err(wrong(
+                argv,
+                "a command is a program and its arguments, and has no program",
+            ));
+        }
+    };
+    if argv.get_ref().iter().any(|arg| arg.contains('\0')) {
+        return Err(wrong(argv, "no argument has a NUL"));
+    }
+    let env = raw.env.as_ref().map(|env| checked(env).map(|()| env.get_ref().clone()));
+    Ok(Command {
+        program,
+        args,
+        env: env.transpose()?.unwrap_or_default(),
+        cwd: raw.cwd.as_ref().map(|cwd| cwd.get_ref().clone()),
+        output: raw.output.as_ref().map_or(Output::Log, |output| *output.get_ref()),
+    })
+}
+
+fn checked(env: &Spanned<BTreeMap<String, String>>) -> Result<(), Fault> {
+    let bad = |(name, value): &(&String, &String)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    match env.get_ref().iter().find(bad) {
+        Some((name, _)) => Err(wrong(env, format!("'{name}' can be in no environment"))),
+        None => Ok(()),
+    }
+}
+
+fn call(raw: &RawHttp) -> Result<Call, Fault> {
+    let headers = raw.headers.iter().map(header).collect::<Result<_, _>>()?;
+    let method = raw.method.as_ref().map_or(Ok(Method::GET), method)?;
+    let expect = raw.expect.as_ref().map_or(Ok(Vec::new()), expected)?;
+    Ok(Call { method, uri: uri(&raw.url)?, headers, body: raw.body.clone(), expect })
+}
+
+fn header((name, value): (&String, &Spanned<String>)) -> Result<(HeaderName, HeaderValue), Fault> {
+    let wrong = |_| wrong(value, format!("'{name}' and its value are no header"));
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.into()))?;
+    let value = HeaderValue::from_str(value.get_ref())
+        .map_err(|error| wrong(hyper::http::Error::from(error)))?;
+    Ok((header, value))
+}
+
+fn method(text: &Spanned<String>) -> Result<Method, Fault> {
+    let known =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let method = known.into_iter().find(|method| method.as_str() == text.get_ref());
+    method.ok_or_else(|| wrong(text, "a method is GET, HEAD, POST, PUT, PATCH or DELETE"))
+}
+
+fn expected(statuses: &Spanned<Vec<u16>>) -> Result<Vec<u16>, Fault> {
+    let all = statuses.get_ref();
+    if all.is_empty() || all.iter().any(|status| !(200..600).contains(status)) {
+        return Err(wrong(
+            statuses,
+            "what is expected is statuses, 200 to 599, such as [200, 204]",
+        ));
+    }
+    Ok(all.clone())
+}
+
+fn uri(text: &Spanned<String>) -> Result<Uri, Fault> {
+    let uri: Uri =
+        text.get_ref().parse().map_err(|error| wrong(text, format!("it is no URL: {error}")))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => {
+            return Err(wrong(text, "https is not spoken here; a command such as curl speaks it"));
+        }
+        _ => return Err(wrong(text, "a URL begins with http://")),
+    }
+    let host = uri.host().unwrap_or_default();
+    let is_host = !host.is_empty() && (!host.starts_with('[') || address(host).is_some());
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if has_user || !is_host || uri.port_u16() == Some(0) {
+        return Err(wrong(text, "a URL is http://HOST:PORT/PATH, and names no user"));
+    }
+    Ok(uri)
+}
+
+/// An address of version 6, in brackets.
+fn address(host: &str) -> Option<IpAddr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}

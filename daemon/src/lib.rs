@@ -1,0 +1,45 @@
+//! A file of jobs, run on time: `jobs.toml` -> the scheduler, for commands and HTTP calls.
+//!
+//! ```
+//! use cronx_daemon::Jobs;
+//!
+//! let jobs = Jobs::parse("[job.hello]\nschedule = '@every 5s'\ncommand = ['echo', 'hello']\n")?;
+//! assert_eq!(jobs.plans.len(), 1);
+//!
+//! let refusal = Jobs::parse("[job.hello]\nschedule = 'often'\ncommand = ['echo']\n").unwrap_err();
+//! assert_eq!(
+//!     refusal.to_string(),
+//!     "line 2, [job.hello] schedule: 'often': a pattern has 5, 6 or 7 fields, and this has 1",
+//! );
+//! # Ok::<(), cronx_daemon::Refusal>(())
+//! ```
+//!
+//! ```text
+//!  jobs.toml ─► file ─► set ─────► scheduler ─► command, call
+//!               whole   what is    on time      group: a run's processes
+//!               or not  new, gone        └────► watch ─► metrics, status ─► serve
+//! ```
+//! [`run`] goes on until SIGTERM or SIGINT: then nothing new starts, and what runs has a time to end. At
+//! SIGHUP the file is read again; one that is refused changes nothing.
+//!
+//! **What it does not do.** It prints nothing: what there is to tell is an [`Event`], for a [`Log`]. It
+//! decides nothing about time: that is the scheduler's. It runs no shell that the file does not name.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod call;
+mod command;
+mod daemon;
+mod file;
+mod group;
+mod log;
+mod metrics;
+mod notify;
+mod serve;
+mod set;
+mod status;
+mod watch;
+
+pub use daemon::{Start, run};
+pub use file::{Action, Jobs, Plan, Refusal, Settings};
+pub use log::{Event, Log};

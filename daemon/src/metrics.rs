@@ -1,0 +1,164 @@
+//! What happened, in numbers: OpenMetrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cronx_scheduler::{JobStatus, Outcome, PoolStatus, Run, SkipCounts};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The library escapes what stands in a label.
+type Labels = Vec<(&'static str, String)>;
+
+/// Upper ends of the lateness buckets, seconds.
+const LATENESS_S: [f64; 13] =
+    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 10.0, 60.0];
+
+const OUTCOMES: [&str; 6] =
+    ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused"];
+
+/// All of them.
+pub(crate) struct Metrics {
+    registry: Registry,
+    runs: Family<Labels, Counter>,
+    lateness: Family<Labels, Histogram, fn() -> Histogram>,
+    skips: Family<Labels, Counter>,
+    busy: Family<Labels, Gauge>,
+    jobs: Gauge,
+    queued: Gauge,
+    capacity: Gauge,
+    running: Gauge,
+    store_errors: Counter,
+    reloads: Family<Labels, Counter>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("cronx"),
+            runs: Family::default(),
+            lateness: Family::new_with_constructor(|| Histogram::new(LATENESS_S)),
+            skips: Family::default(),
+            busy: Family::default(),
+            jobs: Gauge::default(),
+            queued: Gauge::default(),
+            capacity: Gauge::default(),
+            running: Gauge::default(),
+            store_errors: Counter::default(),
+            reloads: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let all = &mut self.registry;
+        all.register("runs", "Attempts that ended", self.runs.clone());
+        all.register(
+            "lateness_seconds",
+            "How long after its instant a run started",
+            self.lateness.clone(),
+        );
+        all.register("skips", "Firings that were left out", self.skips.clone());
+        all.register("busy", "Firings of a job that have not ended", self.busy.clone());
+        all.register("jobs", "Jobs that have instants left", self.jobs.clone());
+        all.register("queued", "Firings that wait for a worker", self.queued.clone());
+        all.register("queue_capacity", "How many may wait for a worker", self.capacity.clone());
+        all.register("running", "Runs at work", self.running.clone());
+        all.register("store_errors", "What the store could not do", self.store_errors.clone());
+        all.register("reloads", "How often the file was read again", self.reloads.clone());
+    }
+
+    /// A run ended.
+    pub(crate) fn end(&self, run: &Run) {
+        let job = ("job", run.firing.job.to_string());
+        let outcome = ("outcome", word(&run.outcome).to_owned());
+        // Without a worker it never started, and was never late.
+        if run.worker_tid != 0 {
+            let late_s = run.lateness_ns().max(0) as f64 / 1e9;
+            self.lateness.get_or_create(&vec![job.clone()]).observe(late_s);
+        }
+        self.runs.get_or_create(&vec![job, outcome]).inc();
+    }
+
+    /// The file was read again, and taken or not.
+    pub(crate) fn reload(&self, taken: bool) {
+        let result = if taken { "taken" } else { "refused" };
+        self.reloads.get_or_create(&vec![("result", result.to_owned())]).inc();
+    }
+
+    /// How a job stands, and what has been left out of it.
+    pub(crate) fn job(&self, name: &str, status: &JobStatus, skipped: &SkipCounts) {
+        let job = ("job", name.to_owned());
+        self.busy.get_or_create(&vec![job.clone()]).set(status.busy as i64);
+        for (why, count) in reasons(skipped).into_iter().filter(|(_, count)| *count > 0) {
+            let labels = vec![job.clone(), ("why", why.to_owned())];
+            set(&self.skips.get_or_create(&labels), count);
+        }
+    }
+
+    /// How the pool stands.
+    pub(crate) fn pool(&self, jobs: usize, pool: &PoolStatus) {
+        self.jobs.set(jobs as i64);
+        self.queued.set(pool.queued as i64);
+        self.capacity.set(pool.capacity as i64);
+        self.running.set(pool.running as i64);
+        set(&self.store_errors, pool.store_errors);
+    }
+
+    /// A job is no more.
+    pub(crate) fn forget(&self, name: &str) {
+        let job = ("job", name.to_owned());
+        self.lateness.remove(&vec![job.clone()]);
+        self.busy.remove(&vec![job.clone()]);
+        for outcome in OUTCOMES {
+            self.runs.remove(&vec![job.clone(), ("outcome", outcome.to_owned())]);
+        }
+        for (why, _) in reasons(&SkipCounts::default()) {
+            self.skips.remove(&vec![job.clone(), ("why", why.to_owned())]);
+        }
+    }
+
+    /// As OpenMetrics has it.
+    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Counts elsewhere are taken over as they are.
+fn set(counter: &Counter, value: u64) {
+    let counter: &AtomicU64 = counter.inner();
+    counter.store(value, Ordering::Relaxed);
+}
+
+/// An outcome as a word.
+pub(crate) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => OUTCOMES[0],
+        Outcome::Failed(_) => OUTCOMES[1],
+        Outcome::TimedOut => OUTCOMES[2],
+        Outcome::Panicked(_) => OUTCOMES[3],
+        Outcome::Cancelled => OUTCOMES[4],
+        Outcome::Refused => OUTCOMES[5],
+    }
+}
+
+/// The reasons by their names.
+pub(crate) fn reasons(skipped: &SkipCounts) -> [(&'static str, u64); 5] {
+    let SkipCounts { misfire, overlap, paused, forward, suspend } = *skipped;
+    [
+        ("misfire", misfire),
+        ("overlap", overlap),
+        ("paused", paused),
+        ("forward", forward),
+        ("suspend", suspend),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

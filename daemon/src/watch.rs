@@ -1,0 +1,87 @@
+//! A store that looks over another's shoulder: what is announced to it goes into the log and the
+//! numbers, and then to the store that remembers.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cronx_scheduler::{Answer, Firing, Permit, Run, Skipped, Store, StoreError, Utc};
+
+use crate::log::{Event, Log};
+use crate::metrics::Metrics;
+
+pub(crate) struct Watch {
+    inner: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    log: Log,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Jobs whose cursor means nothing: their instants are new.
+    new: HashSet<Arc<str>>,
+    /// Of each job there is, the last run that ended.
+    last: HashMap<Arc<str>, Option<Run>>,
+}
+
+impl Watch {
+    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, log: Log) -> Self {
+        Self { inner, metrics, log, seen: Mutex::default() }
+    }
+
+    /// A job is added; one that is new begins now, whatever there was of its name.
+    pub(crate) fn expect(&self, job: &Arc<str>, is_new: bool) {
+        let mut seen = self.seen();
+        seen.last.entry(Arc::clone(job)).or_default();
+        if is_new {
+            seen.new.insert(Arc::clone(job));
+        }
+    }
+
+    /// A job is no more.
+    pub(crate) fn forget(&self, job: &str) {
+        self.seen().last.remove(job);
+        self.metrics.forget(job);
+    }
+
+    /// The last run of a job that ended.
+    pub(crate) fn last(&self, job: &str) -> Option<Run> {
+        self.seen().last.get(job).cloned().flatten()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, run: &Run) {
+        if run.outcome.is_failure() {
+            (self.log)(&Event::Failed(run));
+        }
+        let mut seen = self.seen();
+        // A run may outlive its job, and leaves no numbers then.
+        if let Some(last) = seen.last.get_mut(&run.firing.job) {
+            *last = Some(run.clone());
+            self.metrics.end(run);
+        }
+    }
+}
+
+impl Store for Watch {
+    fn cursor(&self, job: &str) -> Result<Option<Utc>, StoreError> {
+        let is_new = self.seen().new.remove(job);
+        if is_new { Ok(None) } else { self.inner.cursor(job) }
+    }
+
+    fn begin<'a>(&'a self, firing: &'a Firing) -> Answer<'a, Permit> {
+        self.inner.begin(firing)
+    }
+
+    fn end<'a>(&'a self, run: &'a Run) -> Answer<'a, ()> {
+        self.note(run);
+        self.inner.end(run)
+    }
+
+    fn skip<'a>(&'a self, skipped: &'a Skipped) -> Answer<'a, ()> {
+        self.inner.skip(skipped)
+    }
+}

@@ -1,0 +1,87 @@
+//! `cronx run`: a file of jobs, on time.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use cronx_daemon::{Event, Jobs, Log, Start};
+use cronx_recording::Untrusted;
+use cronx_scheduler::Utc;
+
+use crate::cli;
+
+/// Lines that wait for somebody to read them; of what comes beyond, only the number is told.
+const LINES: usize = 2048;
+/// How long the last lines are waited for.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// What is to be written on standard error.
+enum Said {
+    Line(String),
+    /// All before it is written.
+    End(SyncSender<()>),
+}
+
+/// Runs them until it is told to stop, or only says whether it would.
+pub fn run(args: &cli::Run) -> Result<ExitCode> {
+    if args.check {
+        return check(&Jobs::read(&args.jobs)?);
+    }
+    let (lines, said) = sync_channel(LINES);
+    let lost = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&lost);
+    let writer = thread::Builder::new().name("cronx-log".to_owned());
+    writer.spawn(move || write(&said, &counted)).context("cannot start a thread")?;
+    let start = Start { file: args.jobs.clone(), listen: args.listen };
+    let done = cronx_daemon::run(start, &log(lines.clone(), lost));
+    let (end, ended) = sync_channel(1);
+    if lines.try_send(Said::End(end)).is_ok() {
+        let _ = ended.recv_timeout(LAST_LINES);
+    }
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Jobs are on time whether somebody reads about them or not.
+fn log(lines: SyncSender<Said>, lost: Arc<AtomicU64>) -> Log {
+    Arc::new(move |event: &Event| {
+        let line = format!("{}\n", Untrusted::from(event.text()).terminal());
+        if lines.try_send(Said::Line(line)).is_err() {
+            lost.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+}
+
+fn write(said: &Receiver<Said>, lost: &AtomicU64) {
+    for said in said {
+        let number = lost.swap(0, Ordering::Relaxed);
+        let mut err = std::io::stderr().lock();
+        // Whoever closed it wants nothing more of it.
+        if number > 0 {
+            let _ = writeln!(
+                err,
+                "{number} lines were not written: they came faster than they were read"
+            );
+        }
+        match said {
+            Said::Line(line) => drop(err.write_all(line.as_bytes())),
+            Said::End(end) => drop(end.send(())),
+        }
+    }
+}
+
+/// Each job with the next instant at which it is due.
+fn check(jobs: &Jobs) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let now = Utc::from(SystemTime::now());
+    for (name, plan) in &jobs.plans {
+        let name = Untrusted::from(&**name);
+        let next = plan.spec.after(now).map_or_else(|| "never".to_owned(), |utc| utc.to_string());
+        writeln!(out, "{:32} {next}", name.terminal().to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
