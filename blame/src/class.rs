@@ -7,9 +7,6 @@ use crate::cgroups::Cgroups;
 use crate::names::Named;
 use crate::owners::{Entry, Kind};
 
-/// Priorities below it are real-time ones, and below 0 deadline ones.
-const NOT_REAL_TIME: i32 = 100;
-
 /// What the recording was of, and the cgroups that its tasks were in.
 #[derive(Debug)]
 pub(crate) struct Classes<'a> {
@@ -34,7 +31,7 @@ impl Classes<'_> {
         match task {
             _ if !task.told => Class::Unknown,
             _ if is(task_flag::PROFILER) => Class::Profiler,
-            _ if task.known_priority().is_some_and(|p| p < NOT_REAL_TIME) => Class::Rt,
+            _ if task.is_real_time() => Class::Rt,
             _ if is(task_flag::KERNEL) => Class::Kernel,
             _ if task.task.tgid == victim.task.tgid => Class::Own,
             // Where everybody is watched there is no load.

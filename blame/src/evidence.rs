@@ -76,6 +76,7 @@ pub(crate) fn collect<'a>(capture: &'a Capture, anomalies: &mut Counts) -> Evide
         evidence.take(cpu, stream, source.trailer, anomalies);
     }
     evidence.quota.sort();
+    evidence.losses.settle();
     evidence
 }
 

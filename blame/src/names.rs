@@ -94,6 +94,13 @@ impl Named {
         }
     }
 
+    /// Whether its class is a real-time one, or deadline; not if the kernel did not show it.
+    pub(crate) fn is_real_time(&self) -> bool {
+        /// Priorities below it are real-time ones, and below 0 deadline ones.
+        const NOT_REAL_TIME: i32 = 100;
+        self.known_priority().is_some_and(|priority| priority < NOT_REAL_TIME)
+    }
+
     /// `None` if the kernel did not show it.
     pub(crate) fn known_priority(&self) -> Option<i32> {
         Some(self.priority).filter(|&priority| priority != UNKNOWN_PRIORITY)

@@ -22,8 +22,8 @@ pub(crate) enum Stops {
 pub(crate) struct Quota {
     /// `None` if no refill could be seen: nobody had a quota, or the kernel does not show it.
     pub(crate) stops: Option<Stops>,
-    /// Instants, by cgroup and the CPU of the queue that was out of quota till then.
-    refills: BTreeMap<(u64, u16), Vec<u64>>,
+    /// Instants, by the CPU of the queue that was out of quota till then, and cgroup.
+    refills: BTreeMap<(u16, u64), Vec<u64>>,
 }
 
 /// The hook that sees refills, and the field that only kernels have that stop threads by themselves.
@@ -39,7 +39,7 @@ impl Quota {
 
     pub(crate) fn add(&mut self, record: &RefillRecord, anomalies: &mut Counts) {
         anomalies.add("refill_of_no_cgroup", u64::from(record.cgroup == 0));
-        self.refills.entry((record.cgroup, record.queue)).or_default().push(record.header.at_ns);
+        self.refills.entry((record.queue, record.cgroup)).or_default().push(record.header.at_ns);
     }
 
     /// To be called once all is there: a timer expires on any CPU.
@@ -57,8 +57,8 @@ impl Quota {
         from_ns: u64,
         to_ns: u64,
     ) -> impl Iterator<Item = (u64, &[u64])> {
-        let of_queue = self.refills.iter().filter(move |((_, queue), _)| *queue == cpu);
-        of_queue.filter_map(move |((cgroup, _), instants)| {
+        let of_queue = self.refills.range((cpu, 0)..=(cpu, u64::MAX));
+        of_queue.filter_map(move |((_, cgroup), instants)| {
             let first = instants.partition_point(|&at_ns| at_ns < from_ns);
             let after = instants.partition_point(|&at_ns| at_ns <= to_ns);
             Some((*cgroup, instants.get(first..after).filter(|within| !within.is_empty())?))

@@ -61,7 +61,7 @@ impl Throttle {
         let mut search = Search { interval, evidence, opened, found: Self::default() };
         let explained = match evidence.quota.stops {
             Some(Stops::Thread) if opened => search.thread(stays),
-            Some(Stops::Queue) if opened || is_fair(&interval.victim) => search.queues(stays),
+            Some(Stops::Queue) if opened || !interval.victim.is_real_time() => search.queues(stays),
             Some(_) => return Self::default(),
             None => !opened,
         };
@@ -124,13 +124,6 @@ impl Throttle {
 fn next(spans: &[(u64, u64)], at_ns: u64) -> (u64, u64) {
     let later = spans.iter().filter(|&&(_, to_ns)| to_ns > at_ns);
     later.copied().min().unwrap_or((u64::MAX, u64::MAX))
-}
-
-/// The first real-time priority is below it; whoever has one is under another quota.
-const FAIR: i32 = 100;
-
-fn is_fair(task: &Named) -> bool {
-    task.known_priority().is_none_or(|priority| priority >= FAIR)
 }
 
 /// A refill of a queue that the victim was on.
@@ -305,7 +298,8 @@ impl Search<'_, '_> {
         (from_ns, to_ns): (u64, u64),
         is_own: impl Fn(u64) -> Option<bool>,
     ) -> Last {
-        let mut last = Last { own_ns: None, unknown_ns: self.lost_until(from_ns, to_ns) };
+        let mut last =
+            Last { own_ns: None, unknown_ns: self.evidence.losses.last_within(from_ns, to_ns) };
         let runs_on = self.evidence.timelines.get(&cpu).and_then(|cpu| cpu.slice_at(to_ns));
         let runs_on = runs_on.filter(|slice| slice.from_ns < to_ns);
         self.along(cpu, (from_ns, to_ns), |piece| {
@@ -340,10 +334,6 @@ impl Search<'_, '_> {
         timeline.cut_slices(&mut Cursor::default(), span_ns, piece);
     }
 
-    fn lost_until(&self, from_ns: u64, to_ns: u64) -> Option<u64> {
-        self.evidence.losses.last_within(from_ns, to_ns)
-    }
-
     /// Whether whoever had the CPU uses up the quota of a cgroup that holds him, as `is_own` says.
     fn uses_quota(
         &self,
@@ -353,7 +343,8 @@ impl Search<'_, '_> {
         let owner = owner.filter(|&owner| owner != Owner::UNKNOWN)?;
         match &self.evidence.owners.entry(owner).kind {
             Kind::Task(named) if !named.told => None,
-            Kind::Task(named) if is_fair(named) => is_own(named.cgroup),
+            // A real-time thread is under another quota.
+            Kind::Task(named) if !named.is_real_time() => is_own(named.cgroup),
             Kind::Plain(_) | Kind::Interrupt { .. } | Kind::Task(_) => Some(false),
         }
     }

@@ -32,9 +32,3 @@ pub(crate) fn run(short: bool, cases: &[String]) -> Result<()> {
     score.args(short.then_some("--short")).args(cases);
     process::run(&mut score)
 }
-
-/// The cheap cases.
-#[expect(dead_code, reason = "a step for ci to take")]
-pub(crate) fn ci() -> Result<()> {
-    run(true, &[])
-}
