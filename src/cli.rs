@@ -56,6 +56,28 @@ pub struct Record {
     /// Whom to record.
     #[command(flatten)]
     pub whom: Whom,
+    /// How to record.
+    #[command(flatten)]
+    pub probing: Probing,
+    /// Count waits shorter than this, and record none of them; 0 records every wait
+    /// [default: 0; with --all the objective, or 1ms]
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
+    pub floor: Option<Duration>,
+    /// What to report.
+    #[command(flatten)]
+    pub analysis: Analysis,
+    /// Where to put it.
+    #[command(flatten)]
+    pub place: Place,
+    /// The load: a command and its arguments. Where somebody else is to be recorded, it only says
+    /// for how long.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// How to record, whoever it is.
+#[derive(Debug, Clone, Args)]
+pub struct Probing {
     /// Close the window after this time (such as 500ms, 30s, 5m); a load still running is ended.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -67,23 +89,9 @@ pub struct Record {
     #[arg(long, value_name = "KIB", default_value_t = 8192,
           value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
     pub ring: u32,
-    /// Count waits shorter than this, and record none of them; 0 records every wait
-    /// [default: 0; with --all the objective, or 1ms]
-    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
-    pub floor: Option<Duration>,
     /// The probes to use, and no others [default: the best that the kernel takes]
     #[arg(long, value_name = "OBJECT", value_parser = object)]
     pub probes: Option<Object>,
-    /// What to report.
-    #[command(flatten)]
-    pub analysis: Analysis,
-    /// Where to put it.
-    #[command(flatten)]
-    pub place: Place,
-    /// The load: a command and its arguments. Where somebody else is to be recorded, it only says
-    /// for how long.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
 }
 
 /// Whom to record: the load, if nobody else is named.

@@ -147,9 +147,9 @@ fn settings(args: &Record) -> Settings {
     let floor = args.floor.unwrap_or_else(|| default_floor(args));
     Settings {
         floor_ns: floor.as_nanos() as u64,
-        ring_bytes: (args.ring << 10).next_power_of_two(),
-        sample_hz: args.sample_hz,
-        object: args.probes,
+        ring_bytes: (args.probing.ring << 10).next_power_of_two(),
+        sample_hz: args.probing.sample_hz,
+        object: args.probing.probes,
         ..Settings::default()
     }
 }
@@ -223,7 +223,8 @@ fn watch(
 ) -> Result<Drained, Error> {
     let mut progress = Progress::start(args.place.quiet);
     let told = &mut |told| progress.tell(told);
-    let drained = drain(probes, sink, Window { load, targets, duration: args.duration, told });
+    let drained =
+        drain(probes, sink, Window { load, targets, duration: args.probing.duration, told });
     progress.end();
     drained
 }

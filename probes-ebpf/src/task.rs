@@ -5,7 +5,9 @@ mod btf;
 #[cfg(feature = "legacy")]
 mod classic;
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use core::ptr;
+
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_str_bytes};
 use cronx_abi::{COMM_LEN, OpenWaitRecord, TaskRecord, filter, kind, task_flag};
 pub use cronx_abi::{TaskState, task_state as state};
 
@@ -105,8 +107,16 @@ pub fn name(cpu: &Cpu, task: Task, at_ns: u64) {
 #[inline(always)]
 pub fn name_remembered(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
     if state.named == 0 || !task.is_as_told(state) {
-        tell_name(cpu, task, state, at_ns);
+        tell_name(cpu, task, state, at_ns, ptr::null());
     }
+}
+
+/// The task is about to have the name at that address, and is told by it at once: evidence that comes
+/// before the kernel has written it would still read the old one.
+#[inline(always)]
+pub fn renamed(cpu: &Cpu, task: Task, name: *const u8) -> Option<()> {
+    tell_name(cpu, task, known(task)?, now(), name);
+    Some(())
 }
 
 #[inline(always)]
@@ -114,14 +124,21 @@ fn is_ours(tgid: u32) -> bool {
     tgid != 0 && (tgid == offsets::PROFILER_TGID.load() || tgid == offsets::KEEPER_TGID.load())
 }
 
-/// Kept out of line: rare, and large.
+/// With the name at that address, unless it is null. Kept out of line: rare, and large.
 #[inline(never)]
-fn tell_name(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64) {
+fn tell_name(cpu: &Cpu, task: Task, state: &mut TaskState, at_ns: u64, new_name: *const u8) {
     let told = cpu.emit(kind::TASK, 0, at_ns, |record: &mut TaskRecord| {
         record.task = key(task);
         record.comm = [0; COMM_LEN];
         record.process = [0; COMM_LEN];
         task.describe(record, state);
+        if !new_name.is_null() {
+            // SAFETY: a probe read fails rather than faults; a failed one leaves the old name.
+            let _ = unsafe { bpf_probe_read_kernel_str_bytes(new_name, &mut record.comm) };
+            if record.task.tid == record.task.tgid && record.process[0] != 0 {
+                record.process = record.comm;
+            }
+        }
         if state.watched != 0 {
             record.flags |= task_flag::WATCHED;
         }

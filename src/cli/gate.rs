@@ -7,8 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use cronx_gate::ab::PAIRS;
 use cronx_gate::evidence::Unit;
 
-use super::{duration, object};
-use cronx_collector::probes::Object;
+use super::{Probing, duration};
 
 /// `cronx gate`.
 #[derive(Debug, Args)]
@@ -75,20 +74,9 @@ pub struct Ab {
     /// What the order of each pair is drawn from; drawn itself, if not given.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Close each window after this time; a load still running is ended.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub duration: Option<Duration>,
-    /// Stack samples a second and CPU while somebody waits; 0 for none.
-    #[arg(long, value_name = "HZ", default_value_t = 199,
-          value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    pub sample_hz: u32,
-    /// Ring buffer of each CPU in KiB; rounded up to a power of two.
-    #[arg(long, value_name = "KIB", default_value_t = 8192,
-          value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
-    pub ring: u32,
-    /// The probes to use, and no others [default: the best that the kernel takes]
-    #[arg(long, value_name = "OBJECT", value_parser = object)]
-    pub probes: Option<Object>,
+    /// How to record each of them.
+    #[command(flatten)]
+    pub probing: Probing,
     /// How to decide.
     #[command(flatten)]
     pub deciding: Deciding,

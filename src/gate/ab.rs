@@ -137,11 +137,8 @@ impl Series<'_> {
         let shell = ["sh", "-c", command].map(OsString::from);
         Record {
             whom: Whom { pid: Vec::new(), comm: Vec::new(), cgroup: None, all: false },
-            duration: self.args.duration,
-            sample_hz: self.args.sample_hz,
-            ring: self.args.ring,
+            probing: self.args.probing.clone(),
             floor: None,
-            probes: self.args.probes,
             analysis: Analysis { objective: None, process: None, thread: None },
             place: Place {
                 output: Some(self.place.join(name(side, number))),

@@ -129,7 +129,8 @@ impl Recording {
         let program = actor().get_program().to_string_lossy().into_owned();
         let crowd = ["timers", "--threads", "3", "--cpu", "0", "--seconds", "3", "--name", name];
         let work = ["--period-us", "1500", "--work-us", "900"];
-        Self::make(&[&["--", &program], &crowd[..], &work].concat())
+        // No waits of before they had the name.
+        Self::make(&[&["--thread", name, "--", &program], &crowd[..], &work].concat())
     }
 
     /// What holds of every recording, whatever was recorded.

@@ -4,17 +4,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, fuzz, process, test, tidy, workspace};
+use crate::{ebpf, fuzz, process, score, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
     ("deny", deny),
     ("test", || test::run(true)),
+    ("score", || score::run(true, &[])),
     ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
 ];

@@ -13,13 +13,15 @@ mod initramfs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Need};
 use crate::{process, workspace};
 use console::Outcome;
-use debian::{Archive, SERIES, Series};
+use debian::{Archive, Kernel, SERIES, Series};
 
 const NEEDS: [Need; 3] = [
     Need { program: "qemu-system-x86_64", package: "qemu-system-x86" },
@@ -50,15 +52,28 @@ fn boot_each(series: &[&'static Series], tests: &[&str]) -> Result<()> {
     let archive = Archive::open(&folder)?;
     let initramfs = folder.join("initramfs");
     fs::write(&initramfs, initramfs::pack(&guest::contents()?)?)?;
-    let mut failed = Vec::new();
-    for series in series {
-        let outcome = boot(&archive, series, &initramfs, tests)
-            .with_context(|| format!("{} could not be tried", series.name))?;
-        println!("{outcome}");
-        if outcome.verdict().is_err() {
-            failed.push(series.name);
+    let kernels = series.iter().map(|series| archive.kernel(series));
+    let kernels = kernels.collect::<Result<Vec<_>>>()?;
+    let waiting = Mutex::new(series.iter().zip(&kernels));
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let boot_some = || -> Result<Vec<&str>> {
+        let mut failed = Vec::new();
+        while let Some((series, kernel)) = next() {
+            let outcome = boot(series, kernel, &initramfs, tests)
+                .with_context(|| format!("{} could not be tried", series.name))?;
+            println!("\n{outcome}");
+            failed.extend(outcome.verdict().is_err().then_some(series.name));
         }
-    }
+        Ok(failed)
+    };
+    // A guest has one thread of ours.
+    let at_once = thread::available_parallelism()?.get().min(series.len());
+    let failed = thread::scope(|scope| {
+        let boots: Vec<_> = (0..at_once).map(|_| scope.spawn(boot_some)).collect();
+        let joined = boots.into_iter().map(|boots| boots.join().expect("no boot panics"));
+        joined.collect::<Result<Vec<_>>>()
+    })?;
+    let failed = failed.concat();
     if !failed.is_empty() {
         bail!("the live tests did not pass on {}", failed.join(", "));
     }
@@ -105,15 +120,18 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Series>> {
     names.iter().map(find).collect()
 }
 
-fn boot(archive: &Archive, series: &Series, initramfs: &Path, tests: &[&str]) -> Result<Outcome> {
-    let kernel = archive.kernel(series)?;
-    println!("\n{}: booting {} {}", series.name, kernel.package, kernel.version);
+fn boot(series: &Series, kernel: &Kernel, initramfs: &Path, tests: &[&str]) -> Result<Outcome> {
     let console = kernel.vmlinuz.with_file_name("console.log");
+    println!(
+        "{}: booting {} {}; what it says is in {}",
+        series.name,
+        kernel.package,
+        kernel.version,
+        console.display()
+    );
     let seconds = guest::run(&kernel.vmlinuz, initramfs, &console, tests)?;
     let said = fs::read(&console).with_context(|| format!("no {}", console.display()))?;
-    let outcome = Outcome::parse(&String::from_utf8_lossy(&said), seconds);
-    println!("what it said is in {}", console.display());
-    Ok(outcome)
+    Ok(Outcome::parse(&String::from_utf8_lossy(&said), seconds))
 }
 
 /// A program's own file, past any link to it.

@@ -74,7 +74,7 @@ pub fn sched_process_fork(ctx: BtfTracePointContext) -> Option<()> {
     })
 }
 
-/// A new name, by prctl or exec: the next evidence tells it, and it may be one that is asked for.
+/// A new name, by prctl or exec, which may be one that is asked for.
 #[btf_tracepoint(function = "task_rename")]
 pub fn task_rename(ctx: BtfTracePointContext) -> Option<()> {
     counted(hook::RENAME, |cpu| {
@@ -82,8 +82,7 @@ pub fn task_rename(ctx: BtfTracePointContext) -> Option<()> {
         if offsets::FILTER.load() == filter::NAMED {
             targets::renamed(cpu, renamed, ctx.arg(1))?;
         }
-        task::known(renamed)?.named = 0;
-        Some(())
+        task::renamed(cpu, renamed, ctx.arg(1))
     })
 }
 

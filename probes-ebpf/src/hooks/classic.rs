@@ -123,7 +123,7 @@ fn born(ctx: &TracePointContext) -> Option<()> {
 }
 
 entry! {
-    /// A new name, by prctl or exec: the next evidence tells it.
+    /// A new name, by prctl or exec.
     "task" task_rename, RENAME: |cpu, ctx| renamed(cpu, &ctx)
 }
 
@@ -132,11 +132,11 @@ fn renamed(cpu: &Cpu, ctx: &TracePointContext) -> Option<()> {
     let tid = field(ctx, &offsets::RENAME_PID)?;
     let current = task::current();
     let task = if current.is(tid) { current } else { Task::other(tid, Name::Unknown) };
+    let name = address(ctx, &offsets::RENAME_NEWCOMM);
     if offsets::FILTER.load() == filter::NAMED {
-        targets::renamed(cpu, task, address(ctx, &offsets::RENAME_NEWCOMM))?;
+        targets::renamed(cpu, task, name)?;
     }
-    task::known(task)?.named = 0;
-    Some(())
+    task::renamed(cpu, task, name)
 }
 
 macro_rules! interrupts {

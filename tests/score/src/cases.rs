@@ -34,9 +34,10 @@ pub struct Case {
 /// How truth is had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
-    /// Wait by wait from the actors' logs; the victim is pinned to CPU 1. What no actor has is mostly
-    /// of that class.
-    Logs(Option<Class>),
+    /// Wait by wait from the actors' logs; the victim is pinned to CPU 1.
+    Logs,
+    /// The same, with the gaps in them: what no actor has is mostly of that class.
+    Gaps(Class),
     /// The same, and the victim's CPU from the log of whoever moves it.
     Placed,
     /// The same, and the victim's CPU as the recording has it: nobody else knows which queue it is on.
@@ -58,6 +59,10 @@ pub enum Truth {
 const VICTIM: &str = "timers --cpu 1 --period-us 2000 --work-us 300 --name victim \
                       --seconds {seconds}";
 
+/// It preempts nobody and so waits for milliseconds: what a log cannot see is a small part of that.
+const PATIENT: &str = "--nice 10 timers --cpu 1 --period-us 1000 --work-us 400 --name victim \
+                       --seconds {seconds}";
+
 const PLAIN: Case = Case {
     name: "",
     injects: "",
@@ -65,7 +70,7 @@ const PLAIN: Case = Case {
     actors: &[],
     load: VICTIM,
     victims: "victim",
-    truth: Truth::Logs(None),
+    truth: Truth::Logs,
     quota_us: None,
     record: "",
     seat: None,
@@ -80,6 +85,7 @@ pub const ALL: &[Case] = &[
         injects: "one thread that always runs",
         short: true,
         actors: &["hog --cpu 1 --seconds 600 --name hog"],
+        load: PATIENT,
         ..PLAIN
     },
     Case {
@@ -87,15 +93,14 @@ pub const ALL: &[Case] = &[
         injects: "four threads that hand the CPU on after 2, 3, 5 and 9 ms",
         short: true,
         actors: &["rotate --cpu 1"],
-        load: "--nice 10 timers --cpu 1 --period-us 1000 --work-us 400 --name victim \
-               --seconds {seconds}",
+        load: PATIENT,
         ..PLAIN
     },
     Case {
         name: "fifo-burst",
-        injects: "3 ms of a real-time thread in every 10",
+        injects: "8 ms of a real-time thread in every 20",
         short: true,
-        actors: &["--fifo 10 burst --cpu 1"],
+        actors: &["--fifo 10 burst --cpu 1 --busy-us 8000 --sleep-us 12000"],
         ..PLAIN
     },
     Case {
@@ -143,20 +148,22 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "softirq-flood",
-        injects: "loopback datagrams whose softirqs are steered to the victim's CPU",
+        injects: "bursts of loopback datagrams whose softirqs are steered to the victim's CPU",
         actors: &[
-            "flood --cpu 0 --pause-us 20",
-            "hog --cpu 1 --seconds 600 --name hog --gap-ns 1500",
+            "flood --cpu 0 --slow --burst 60 --pause-us 3000",
+            "hog --cpu 1 --seconds 600 --name hog",
         ],
-        truth: Truth::Logs(Some(Class::Softirq)),
+        load: PATIENT,
+        truth: Truth::Gaps(Class::Softirq),
         setting: Some(("/sys/class/net/lo/queues/rx-0/rps_cpus", "2")),
         ..PLAIN
     },
     Case {
         name: "ipi-storm",
         injects: "memory barriers on CPU 0, each of which interrupts CPU 1",
-        actors: &["shake --cpu 1 --from 0"],
-        truth: Truth::Logs(Some(Class::Irq)),
+        actors: &["shake --cpu 1 --from 0 --pause-us 60"],
+        load: PATIENT,
+        truth: Truth::Gaps(Class::Irq),
         ..PLAIN
     },
     Case {
@@ -204,7 +211,7 @@ pub const ALL: &[Case] = &[
     Case {
         name: "kworker-burst",
         injects: "a kernel worker that collects dead keys among 100,000",
-        load: "keys --cpu 1 --seconds {seconds}",
+        load: "keys --cpu 1 --every-us 50000 --seconds {seconds}",
         truth: Truth::Workers,
         ..PLAIN
     },
@@ -216,9 +223,10 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "profiler",
-        injects: "cronx itself on the victim's CPU",
+        injects: "cronx itself on the victim's CPU, at work for 10,000 samples a second",
         load: "--nice 19 hog --cpu 1 --seconds {seconds} --name victim",
         truth: Truth::Profiler,
+        record: "--sample-hz 10000",
         seat: Some("1"),
         ..PLAIN
     },
@@ -236,8 +244,7 @@ pub const ALL: &[Case] = &[
         injects: "rotating hogs, and a ring of 4 KiB that loses records",
         short: true,
         actors: &["rotate --cpu 1"],
-        load: "--nice 10 timers --cpu 1 --period-us 1000 --work-us 400 --name victim \
-               --seconds {seconds}",
+        load: PATIENT,
         record: "--ring 4 --sample-hz 997",
         lossy: true,
         ..PLAIN

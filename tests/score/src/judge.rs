@@ -28,6 +28,8 @@ const FEW: usize = 15;
 const TOP1_BAR: f64 = 99.0;
 const SHARE_BAR: f64 = 3.0;
 const UNKNOWN_BAR: f64 = 2.0;
+/// Percent that the logs need not know; where it is more, too little is left to judge.
+const UNKNOWABLE_BAR: f64 = 20.0;
 
 /// How the note on the largest false certainty begins.
 pub const WORST: &str = "the worst of it";
@@ -103,12 +105,8 @@ pub fn judge(case: &Case, take: &Take) -> Result<Row> {
     }
     let mut row = Row { waits: evidence.waits.len(), ..Row::of(case) };
     match case.truth {
-        Truth::Logs(rest) => {
-            by_logs(&evidence, &mut row, |wait| truth::pinned(wait, 1));
-            if let Some(class) = rest {
-                demand_rest(&evidence, &mut row, &[class]);
-            }
-        }
+        Truth::Logs => by_logs(&evidence, &mut row, |wait| truth::pinned(wait, 1)),
+        Truth::Gaps(class) => by_gaps(&evidence, &mut row, class),
         Truth::Placed => {
             let moves = &take.load.placed;
             by_logs(&evidence, &mut row, |wait| truth::placed(wait, moves));
@@ -160,15 +158,31 @@ fn seen(waits: &[TiledWait]) -> Vec<TaskKey> {
     tasks.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Wait by wait.
+/// Wait by wait, where the logs know.
 fn by_logs(evidence: &Evidence, row: &mut Row, stays: impl Fn(&TiledWait) -> Vec<Stay>) {
-    let cast = &evidence.cast;
-    let real: Vec<_> = evidence.waits.iter().map(|wait| cast.real(wait, &stays(wait))).collect();
-    by_waits(evidence, row, &real);
+    let known = evidence.waits.iter().map(|wait| evidence.cast.known(stays(wait)));
+    let known: Vec<_> = known.collect();
+    let real: Vec<_> = known.iter().map(|stays| evidence.cast.real(stays)).collect();
+    let unknowable_ns =
+        total_ns(&evidence.waits) - real.iter().map(|real| real.length_ns).sum::<u64>();
+    let share = percent(unknowable_ns, total_ns(&evidence.waits));
+    row.notes.push(format!("{share:.2} % not judged: an actor had the CPU and did not progress"));
+    row.demand(share <= UNKNOWABLE_BAR, || format!("the logs do not know {share:.1} %"));
+    by_waits(evidence, row, &known, &real);
 }
 
-fn by_waits(evidence: &Evidence, row: &mut Row, real: &[Real]) {
-    let blamed: Vec<_> = evidence.waits.iter().map(|wait| evidence.cast.blamed(wait)).collect();
+/// Wait by wait, interrupts included: what no actor has is theirs.
+fn by_gaps(evidence: &Evidence, row: &mut Row, class: Class) {
+    let stays = evidence.waits.iter().map(|wait| truth::pinned(wait, 1)).collect::<Vec<_>>();
+    let real: Vec<_> = stays.iter().map(|stays| evidence.cast.real(stays)).collect();
+    by_waits(evidence, row, &stays, &real);
+    demand_rest(evidence, row, &[class]);
+}
+
+fn by_waits(evidence: &Evidence, row: &mut Row, stays: &[Vec<Stay>], real: &[Real]) {
+    let cast = &evidence.cast;
+    let blamed = evidence.waits.iter().zip(stays).map(|(wait, stays)| cast.blamed(wait, stays));
+    let blamed: Vec<_> = blamed.collect();
     let Figures { top1, share_error } = score::figures(real, &blamed);
     (row.top1, row.share_error) = (top1, share_error);
     row.accuse(score::false_certainty_ns(real, &blamed));
@@ -176,7 +190,12 @@ fn by_waits(evidence: &Evidence, row: &mut Row, real: &[Real]) {
         let wait = &evidence.waits[wait];
         format!("{WORST}: {}", evidence.cast.show(wait, actor))
     }));
-    row.rules = rules_of_thumb(evidence).map(|blamed| {
+    row.rules = rules_of_thumb(evidence).map(|mut blamed| {
+        for ((shares, real), wait) in blamed.iter_mut().zip(real).zip(&evidence.waits) {
+            // A rule says how much, and not when.
+            let judged = real.length_ns as f64 / (wait.close_ns - wait.open_ns) as f64;
+            shares.iter_mut().for_each(|share| *share = (*share as f64 * judged) as u64);
+        }
         let Figures { top1, share_error } = score::figures(real, &blamed);
         RuleFigures { top1, share_error }
     });

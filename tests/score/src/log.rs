@@ -22,6 +22,8 @@ pub struct Thread {
     pub counted_ns: u64,
     /// In order.
     pub ran: Vec<Ran>,
+    /// When it kept a CPU and did not progress, in order: interrupts, or the host.
+    pub held: Vec<Ran>,
     /// When it may have run beside that.
     pub near: Vec<(u64, u64)>,
 }
@@ -57,9 +59,10 @@ fn read_line(line: &str, log: &mut Log) -> Result<()> {
     let thread = log.threads.last_mut().context("no thread before it")?;
     match words[..] {
         ["waited", ns, at] => (thread.waited_ns, thread.counted_ns) = (ns.parse()?, at.parse()?),
-        ["ran", from, to, cpu] => {
+        [what @ ("ran" | "held"), from, to, cpu] => {
             let (from_ns, to_ns, cpu) = (from.parse()?, to.parse()?, cpu.parse()?);
-            thread.ran.push(Ran { from_ns, to_ns, cpu });
+            let into = if what == "ran" { &mut thread.ran } else { &mut thread.held };
+            into.push(Ran { from_ns, to_ns, cpu });
         }
         ["near", from, to] => thread.near.push((from.parse()?, to.parse()?)),
         ["placed", from, to, cpu] => {
@@ -79,13 +82,14 @@ mod tests {
     #[test]
     fn lines_belong_to_the_thread_before_them() {
         let mut log = Log::default();
-        let text = "thread 7 hog\nwaited 9 300\nran 100 200 1\nnear 200 250\nthread 8 mover\nwaited 0 300\nplaced 150 160 0\n\
+        let text = "thread 7 hog\nwaited 9 300\nran 100 200 1\nheld 200 210 1\nnear 200 250\nthread 8 mover\nwaited 0 300\nplaced 150 160 0\n\
                     counted 54 900";
         read(text, &mut log).unwrap();
         let ran = vec![Ran { from_ns: 100, to_ns: 200, cpu: 1 }];
+        let held = vec![Ran { from_ns: 200, to_ns: 210, cpu: 1 }];
         let near = vec![(200, 250)];
         let name = "hog".to_owned();
-        let hog = Thread { tid: 7, name, waited_ns: 9, counted_ns: 300, ran, near };
+        let hog = Thread { tid: 7, name, waited_ns: 9, counted_ns: 300, ran, held, near };
         assert_eq!(log.threads[0], hog);
         assert_eq!(log.threads[1].tid, 8);
         assert_eq!(log.placed, [Placed { from_ns: 150, to_ns: 160, cpu: 0 }]);

@@ -30,6 +30,7 @@ struct Actor {
     /// Of several tasks with that number the last one that began before its log did.
     key: Option<TaskKey>,
     ran: Vec<Ran>,
+    held: Vec<Ran>,
     near: Vec<(u64, u64)>,
 }
 
@@ -52,13 +53,15 @@ pub struct Real {
 
 impl Actor {
     fn new(thread: &Thread, key: Option<TaskKey>) -> Self {
-        Self { tid: thread.tid, key, ran: thread.ran.clone(), near: thread.near.clone() }
+        let Thread { ran, held, near, .. } = thread.clone();
+        Self { tid: thread.tid, key, ran, held, near }
     }
 
     /// Whether it ran at all, or may have.
     fn is_near(&self, stay: &Stay) -> bool {
         let (from_ns, to_ns) = (stay.from_ns.saturating_sub(MARGIN_NS), stay.to_ns + MARGIN_NS);
         within(&self.ran, from_ns, to_ns, stay.cpu).next().is_some()
+            || within(&self.held, from_ns, to_ns, stay.cpu).next().is_some()
             || self.near.iter().any(|near| near.0 < to_ns && near.1 > from_ns)
     }
 }
@@ -76,6 +79,7 @@ impl Cast {
             match actors.iter_mut().find(same) {
                 Some(actor) => {
                     actor.ran.extend(&thread.ran);
+                    actor.held.extend(&thread.held);
                     actor.near.extend(&thread.near);
                 }
                 None => actors.push(Actor::new(thread, key)),
@@ -110,8 +114,16 @@ impl Cast {
         own.unwrap_or(self.rest())
     }
 
-    /// What a wait was blamed on.
-    pub fn blamed(&self, wait: &TiledWait) -> Shares {
+    /// What of those stays anybody can know: not when an actor kept the CPU and did not progress. An
+    /// interrupt can be told from the host by no log.
+    pub fn known(&self, stays: Vec<Stay>) -> Vec<Stay> {
+        self.actors.iter().fold(stays, |stays, actor| {
+            stays.into_iter().flat_map(|stay| without(stay, &actor.held)).collect()
+        })
+    }
+
+    /// What of a wait was blamed on whom, in those stays.
+    pub fn blamed(&self, wait: &TiledWait, stays: &[Stay]) -> Shares {
         let mut shares = vec![0; self.places()];
         for tile in &wait.tiles {
             let place = match tile.who {
@@ -119,7 +131,10 @@ impl Cast {
                 Who::Task(task) if tile.class.is_task() => self.place_of(task),
                 _ => self.rest(),
             };
-            shares[place] += tile.to_ns - tile.from_ns;
+            let common = |stay: &Stay| {
+                tile.to_ns.min(stay.to_ns).saturating_sub(tile.from_ns.max(stay.from_ns))
+            };
+            shares[place] += stays.iter().map(common).sum::<u64>();
         }
         shares
     }
@@ -149,9 +164,9 @@ impl Cast {
         )
     }
 
-    /// What it really was, by the logs.
-    pub fn real(&self, wait: &TiledWait, stays: &[Stay]) -> Real {
-        let length_ns = wait.close_ns - wait.open_ns;
+    /// What really was in those stays of a wait, by the logs.
+    pub fn real(&self, stays: &[Stay]) -> Real {
+        let length_ns = length_ns(stays);
         let each = |actor: &Actor| stays.iter().map(|stay| overlap_ns(&actor.ran, *stay)).sum();
         let mut shares: Shares = self.actors.iter().map(each).collect();
         let known: u64 = shares.iter().sum();
@@ -159,6 +174,24 @@ impl Cast {
         let near = |actor: &Actor| stays.iter().any(|stay| actor.is_near(stay));
         Real { length_ns, shares, ran: self.actors.iter().map(near).collect() }
     }
+}
+
+/// All of them.
+pub fn length_ns(stays: &[Stay]) -> u64 {
+    stays.iter().map(|stay| stay.to_ns - stay.from_ns).sum()
+}
+
+/// What is left of a stay.
+fn without(stay: Stay, held: &[Ran]) -> Vec<Stay> {
+    let mut left = Vec::new();
+    let mut from_ns = stay.from_ns;
+    for held in within(held, stay.from_ns, stay.to_ns, stay.cpu) {
+        left.push(Stay { from_ns, to_ns: held.from_ns.max(from_ns), ..stay });
+        from_ns = held.to_ns.min(stay.to_ns);
+    }
+    left.push(Stay { from_ns, ..stay });
+    left.retain(|stay| stay.from_ns < stay.to_ns);
+    left
 }
 
 fn within(ran: &[Ran], from_ns: u64, to_ns: u64, cpu: u16) -> impl Iterator<Item = &Ran> {

@@ -27,7 +27,7 @@ use kind::{KINDS, Kind};
 /// How many trials, and whether anew.
 #[derive(Args)]
 pub(crate) struct Trials {
-    /// How many trials of each kind there shall be, those of earlier calls included.
+    /// How many trials of each kind there shall be, of +20 % a third, those of earlier calls included.
     #[arg(long = "trials", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     each: u32,
     /// Forget the trials of earlier calls.
@@ -75,7 +75,7 @@ pub(crate) fn run(asked: &Trials) -> Result<()> {
         for at in shuffle::order(KINDS.len(), journal.seed, &format!("gate {number}")) {
             let kind = &KINDS[at];
             let is_it = |trial: &Trial| trial.kind == kind.name && trial.number == number;
-            if journal.rounds.iter().any(is_it) {
+            if !number.is_multiple_of(kind.every) || journal.rounds.iter().any(is_it) {
                 continue;
             }
             let trial = stage.play(kind, number)?;

@@ -97,9 +97,12 @@ impl Probes {
         Some(())
     }
 
-    /// A new name: the next evidence tells it.
+    /// A new name is told at once.
     pub(super) fn renamed(&mut self, task: &TaskView) -> Option<()> {
-        self.tasks.get_mut(&task.address)?.named = 0;
+        let known = self.tasks.get_mut(&task.address)?;
+        (known.named, known.priority, known.group) = (1, task.priority, task.cgroup);
+        let watched = known.watched != 0;
+        self.tell_name(task, watched);
         Some(())
     }
 }

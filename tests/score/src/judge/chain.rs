@@ -5,6 +5,7 @@ use cronx_blame::{Options, TiledWait};
 use cronx_recording::{Link, Miss};
 
 use super::{COUNTED_NS, Evidence, Row, WORST, percent};
+use crate::log::Thread;
 use crate::score::{self, Figures};
 use crate::truth::{self, Cast, Real, Shares};
 
@@ -14,7 +15,7 @@ pub(super) fn judge(evidence: &Evidence, row: &mut Row) -> Result<()> {
         Options { thread: Some("asker".to_owned()), worst: usize::MAX, ..Options::default() };
     let report = cronx_blame::analyse(&evidence.take.capture, &options);
     let hog = evidence.take.actors.threads.first().context("no hog wrote its log")?;
-    let cast = Cast::new(std::slice::from_ref(hog), &[], None);
+    let cast = Cast::new(&[with_interrupts(hog)], &[], None);
     let started_ns = evidence.take.capture.header.started_ns;
     let links: Vec<_> = report.worst.iter().filter_map(|miss| link(miss, started_ns)).collect();
     let real: Vec<_> = links.iter().map(|(_, wait)| real(&cast, wait)).collect();
@@ -58,7 +59,15 @@ fn link(miss: &Miss, started_ns: u64) -> Option<(&Link, TiledWait)> {
 }
 
 fn real(cast: &Cast, wait: &TiledWait) -> Real {
-    cast.real(wait, &truth::pinned(wait, 1))
+    cast.real(&truth::pinned(wait, 1))
+}
+
+/// All the time in which it had a CPU: a link says how much of a wait was whose, and not when.
+fn with_interrupts(hog: &Thread) -> Thread {
+    let mut hog = hog.clone();
+    hog.ran.append(&mut hog.held);
+    hog.ran.sort_by_key(|ran| ran.from_ns);
+    hog
 }
 
 /// A link names the first culprit alone.

@@ -6,7 +6,7 @@ use cronx_recording::Class;
 
 use super::{Evidence, Row, RuleFigures, by_waits, percent, rules_of_thumb, total_ns};
 use crate::score;
-use crate::truth::{Real, Shares};
+use crate::truth::{self, Real, Shares};
 
 /// How far the two sums may be apart.
 const COUNTER_BAR: f64 = 5.0;
@@ -24,14 +24,19 @@ pub(super) fn alone(evidence: &Evidence, row: &mut Row) -> Result<()> {
             Real { length_ns, shares, ran: Vec::new() }
         })
         .collect();
-    by_waits(evidence, row, &real);
+    let stays: Vec<_> = evidence.waits.iter().map(|wait| truth::pinned(wait, 1)).collect();
+    by_waits(evidence, row, &stays, &real);
     Ok(())
 }
 
 /// The counter has what was throttled, and the hog the rest: it runs whenever the victim does not.
 pub(super) fn beside_a_hog(evidence: &Evidence, row: &mut Row) -> Result<()> {
     let counter_ns = compare(evidence, row)?;
-    let blamed: Vec<_> = evidence.waits.iter().map(|wait| evidence.cast.blamed(wait)).collect();
+    let blamed = evidence.waits.iter().map(|wait| {
+        let all = truth::pinned(wait, 1);
+        evidence.cast.blamed(wait, &all)
+    });
+    let blamed: Vec<_> = blamed.collect();
     let mut truth: Shares = vec![0; evidence.cast.places()];
     truth[evidence.cast.class_place()] = counter_ns;
     // The hog is the only actor.

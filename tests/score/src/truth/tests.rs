@@ -33,7 +33,7 @@ fn truth_is_what_ran_on_the_queue_and_the_rest() {
     let threads = [thread(7, &[(0, 150, 1), (160, 400, 1)]), thread(8, &[(100, 300, 0)])];
     let cast = Cast::new(&threads, &[key(0, 7), key(0, 8)], None);
     let wait = wait(100, 300, &[]);
-    let real = cast.real(&wait, &pinned(&wait, 1));
+    let real = cast.real(&pinned(&wait, 1));
     assert_eq!(real.shares, [190, 0, 0, 10, 0]);
     assert_eq!(real.ran, [true, false]);
 }
@@ -43,7 +43,7 @@ fn a_margin_forgives_what_a_log_cannot_see() {
     let threads = [thread(7, &[(0, 100_000, 1)]), thread(8, &[(0, 10_000, 1)])];
     let cast = Cast::new(&threads, &[], None);
     let wait = wait(149_000, 300_000, &[]);
-    assert_eq!(cast.real(&wait, &pinned(&wait, 1)).ran, [true, false]);
+    assert_eq!(cast.real(&pinned(&wait, 1)).ran, [true, false]);
 }
 
 #[test]
@@ -55,7 +55,21 @@ fn blame_goes_to_the_places_of_truth() {
         (90, 95, Class::Unknown, Who::Task(key(5, 7))),
         (95, 100, Class::Foreign, Who::Task(key(6, 7))),
     ];
-    assert_eq!(cast.blamed(&wait(0, 100, &tiles)), [80, 10, 10, 0]);
+    let wait = wait(0, 100, &tiles);
+    assert_eq!(cast.blamed(&wait, &pinned(&wait, 1)), [80, 10, 10, 0]);
+}
+
+#[test]
+fn what_no_log_can_know_is_not_judged() {
+    let held = vec![Ran { from_ns: 40, to_ns: 60, cpu: 1 }, Ran { from_ns: 90, to_ns: 95, cpu: 0 }];
+    let hog = Thread { held, ..thread(7, &[(10, 40, 1), (60, 90, 1)]) };
+    let cast = Cast::new(&[hog], &[key(5, 7)], None);
+    let wait = wait(20, 100, &[(20, 100, Class::Foreign, Who::Task(key(5, 7)))]);
+    let known = cast.known(pinned(&wait, 1));
+    let stay = |from_ns, to_ns| Stay { from_ns, to_ns, cpu: 1 };
+    assert_eq!(known, [stay(20, 40), stay(60, 100)]);
+    assert_eq!(cast.real(&known).shares, [50, 0, 10, 0]);
+    assert_eq!(cast.blamed(&wait, &known), [60, 0, 0, 0]);
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn one_number_twice_is_two_actors_and_an_exec_is_none() {
     assert_eq!(cast.places(), 2 + 3);
     assert_eq!((cast.place_of(key(5, 7)), cast.place_of(key(100, 7))), (0, 1));
     let wait = wait(0, 200, &[]);
-    assert_eq!(cast.real(&wait, &pinned(&wait, 1)).shares, [10, 20, 0, 170, 0]);
+    assert_eq!(cast.real(&pinned(&wait, 1)).shares, [10, 20, 0, 170, 0]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The candidate's bursts over the base's.
     pub(super) ratio: f64,
+    /// Played in every round, or in every so many.
+    pub(super) every: u32,
     /// The status that is right, and how many of the trials may have another; `None` where it is only
     /// reported.
     pub(super) bar: Option<Bar>,
@@ -28,9 +30,9 @@ pub(super) enum Bar {
 }
 
 pub(super) const KINDS: [Kind; 3] = [
-    Kind { name: "the same", ratio: 1.0, bar: Some(Bar::Never(1)) },
-    Kind { name: "+20 %", ratio: 1.2, bar: None },
-    Kind { name: "+50 %", ratio: 1.5, bar: Some(Bar::AllButOne(1)) },
+    Kind { name: "the same", ratio: 1.0, every: 1, bar: Some(Bar::Never(1)) },
+    Kind { name: "+20 %", ratio: 1.2, every: 3, bar: None },
+    Kind { name: "+50 %", ratio: 1.5, every: 1, bar: Some(Bar::AllButOne(1)) },
 ];
 
 impl Kind {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// A burst of the base's neighbour.
-pub(super) const BURST_US: u32 = 1_000;
+/// A burst of the base's neighbour: short, since all that wait in one burst are one cluster, and a
+/// thousand waits in few clusters are little evidence.
+pub(super) const BURST_US: u32 = 500;
 /// Fifteen thousand waits and more.
-const SECONDS: &str = "1.4";
+const SECONDS: &str = "1.2";
 
 /// A tenth of the time is burst, and the time between two is no multiple of the threads' period.
 const fn every_us(burst_us: u32) -> u32 {
