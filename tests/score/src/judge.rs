@@ -194,7 +194,9 @@ fn by_waits(evidence: &Evidence, row: &mut Row, stays: &[Vec<Stay>], real: &[Rea
         for ((shares, real), wait) in blamed.iter_mut().zip(real).zip(&evidence.waits) {
             // A rule says how much, and not when.
             let judged = real.length_ns as f64 / (wait.close_ns - wait.open_ns) as f64;
-            shares.iter_mut().for_each(|share| *share = (*share as f64 * judged) as u64);
+            for share in shares.iter_mut() {
+                *share = (*share as f64 * judged) as u64;
+            }
         }
         let Figures { top1, share_error } = score::figures(real, &blamed);
         RuleFigures { top1, share_error }
