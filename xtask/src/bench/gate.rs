@@ -24,6 +24,10 @@ use super::{results, shuffle};
 use crate::{process, workspace};
 use kind::{KINDS, Kind};
 
+/// The host may take more than the gate's own limit allows: what is asked is what it makes of real
+/// recordings, those of a noisy machine among them.
+const MAX_STEAL: &str = "20%";
+
 /// How many trials, and whether anew.
 #[derive(Args)]
 pub(crate) struct Trials {
@@ -123,7 +127,8 @@ impl Stage {
         };
         let out = scratch.path().join("out");
         let mut gate = Command::new(&self.cronx);
-        gate.args(["gate", "ab", "--quiet", "--base", &command(load::BURST_US, "base")]);
+        gate.args(["gate", "ab", "--quiet", "--max-steal", MAX_STEAL]);
+        gate.args(["--base", &command(load::BURST_US, "base")]);
         gate.args(["--candidate", &command(kind.burst_us(), "candidate"), "-o"]).arg(&out);
         gate.env_remove("SUDO_UID").env_remove("SUDO_GID");
         gate.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_STEP_SUMMARY");

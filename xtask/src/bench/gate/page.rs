@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Trial;
 use super::kind::{FEWEST, KINDS, Kind};
+use super::{MAX_STEAL, Trial};
 use crate::bench::statistics::Spread;
 
 /// A trial as it comes in.
@@ -23,8 +23,8 @@ pub(super) fn line(trial: &Trial) -> String {
 
 pub(super) fn render(trials: &[Trial], kernel: &str) -> String {
     let mut page = format!(
-        "# How often the gate is right\n\nLinux {kernel}. Each trial is one `cronx gate ab`; what was \
-         injected is checked by the load's own clock, and a trial where it did not come about is not \
+        "# How often the gate is right\n\nLinux {kernel}. Each trial is one `cronx gate ab --max-steal {MAX_STEAL}`; \
+         what was injected is checked by the load's own clock, and a trial where it did not come about is not \
          counted.\n\n| change | trials | fail | pass | inconclusive | fail, 95 % | pairs | ratio by the \
          probes | by the load | not counted | bar |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
