@@ -27,9 +27,9 @@ fn a_hostile_name_is_text_in_every_output() {
     }
     steady(|| {
         let recording = record();
-        let first = recording.report.culprits.first().ok_or("nobody is blamed")?;
-        if first.culprit.name.raw() != CULPRIT {
-            return Err(format!("{:?} is blamed first", first.culprit.name));
+        let culprits = &recording.report.culprits;
+        if !culprits.iter().take(3).any(|culprit| culprit.culprit.name.raw() == CULPRIT) {
+            return Err("it is not blamed among the first".to_owned());
         }
         check_screen(&recording.output.stderr);
         check_picture(&recording.text("blame.svg"));

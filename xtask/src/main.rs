@@ -53,8 +53,11 @@ enum Verb {
     Vm {
         /// The kernels: 5.10, 6.1, 6.12, 6.18, newest; all, if none is named.
         kernels: Vec<String>,
+        /// Only the tests with this in their names; may be given more than once.
+        #[arg(long = "test", value_name = "NAME")]
+        tests: Vec<String>,
         /// Only the oldest and the newest, and the tests that differ most between kernels.
-        #[arg(long, conflicts_with = "kernels")]
+        #[arg(long, conflicts_with_all = ["kernels", "tests"])]
         short: bool,
         /// Boot nothing; write what the offsets' test needs of the kernels' types.
         #[arg(long)]
@@ -98,7 +101,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Vm { kernels, btf: true, .. } => vm::write_btf(&kernels),
         Verb::Vm { short: true, .. } => vm::short(),
-        Verb::Vm { kernels, .. } => vm::run(&kernels),
+        Verb::Vm { kernels, tests, .. } => vm::run(&kernels, &tests),
         Verb::Score { short, cases } => score::run(short, &cases),
         Verb::Ci => ci::run(),
         Verb::Ebpf { check: true, .. } => ebpf::check(),

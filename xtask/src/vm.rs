@@ -42,9 +42,9 @@ pub(crate) fn short() -> Result<()> {
     boot_each(&chosen(&["5.10".to_owned(), "newest".to_owned()])?, &tests)
 }
 
-/// Boots these kernels, or all, and runs the live tests in each.
-pub(crate) fn run(names: &[String]) -> Result<()> {
-    boot_each(&chosen(names)?, &[])
+/// Boots these kernels, or all, and runs these live tests in each, or all.
+pub(crate) fn run(names: &[String], tests: &[String]) -> Result<()> {
+    boot_each(&chosen(names)?, &tests.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn boot_each(series: &[&'static Series], tests: &[&str]) -> Result<()> {
