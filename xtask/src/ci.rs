@@ -49,7 +49,7 @@ fn clippy() -> Result<()> {
 
 fn deny() -> Result<()> {
     if process::output(workspace::cargo().args(["deny", "--version"])).is_err() {
-        cargo(&["install", "cargo-deny", "--locked"])?;
+        process::run(&mut workspace::install("cargo-deny"))?;
     }
     println!("advisories are left out: they need the network, and change without a change here");
     cargo(&["deny", "check", "licenses", "bans", "sources"])?;

@@ -73,7 +73,7 @@ fn obstacle() -> Option<String> {
     if process::output(workspace::cargo().args(["fuzz", "--version"])).is_ok() {
         return None;
     }
-    let installed = process::run(workspace::cargo().args(["install", "cargo-fuzz", "--locked"]));
+    let installed = process::run(&mut workspace::install("cargo-fuzz"));
     installed.err().map(|error| format!("cargo-fuzz cannot be had: {error:#}"))
 }
 

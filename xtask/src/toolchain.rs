@@ -188,9 +188,9 @@ fn install_linker(llvm: u32) -> Result<()> {
     if !Path::new(&prefix).join("bin/llvm-config").is_file() {
         apt::install(&[&format!("llvm-{llvm}-dev"), &format!("libpolly-{llvm}-dev")])?;
     }
-    let mut command = workspace::cargo();
+    let mut command = workspace::install(LINKER);
     command
-        .args(["install", LINKER, "--locked", "--no-default-features"])
+        .arg("--no-default-features")
         .arg(format!("--features=llvm-{llvm}"))
         // The linker's build script reads the first, the LLVM bindings' the second.
         .env("LLVM_PREFIX", &prefix)

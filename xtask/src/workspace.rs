@@ -23,6 +23,13 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Installs a tool, when run. Not optimised: it takes a third of the time, and a check runs a tool once.
+pub(crate) fn install(tool: &str) -> Command {
+    let mut command = cargo();
+    command.args(["install", tool, "--locked", "--debug"]);
+    command
+}
+
 /// The one target folder, as cargo sees it.
 pub(crate) fn target() -> Result<PathBuf> {
     let metadata = metadata()?;
