@@ -31,7 +31,7 @@ const MAX_STEAL: &str = "20%";
 /// How many trials, and whether anew.
 #[derive(Args)]
 pub(crate) struct Trials {
-    /// How many trials of each kind there shall be, of +20 % a third, those of earlier calls included.
+    /// How many trials of each kind there shall be, of +20 % a sixth, those of earlier calls included.
     #[arg(long = "trials", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     each: u32,
     /// Forget the trials of earlier calls.

@@ -31,7 +31,7 @@ pub(super) enum Bar {
 
 pub(super) const KINDS: [Kind; 3] = [
     Kind { name: "the same", ratio: 1.0, every: 1, bar: Some(Bar::Never(1)) },
-    Kind { name: "+20 %", ratio: 1.2, every: 3, bar: None },
+    Kind { name: "+20 %", ratio: 1.2, every: 6, bar: None },
     Kind { name: "+50 %", ratio: 1.5, every: 1, bar: Some(Bar::AllButOne(1)) },
 ];
 
