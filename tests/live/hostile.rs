@@ -37,7 +37,7 @@ fn a_hostile_name_is_text_in_every_output() {
         check_json(&recording.text("report.json"));
         check_text(&recording.text("latency.hlog"));
         check_text(&recording.text("latency.hgrm"));
-        check_screen(&report(&recording, &[]).stdout);
+        check_screen(&report(&recording, &["--thread", VICTIM]).stdout);
         check_json(&String::from_utf8(report(&recording, &["--json"]).stdout).unwrap());
         Ok(())
     });

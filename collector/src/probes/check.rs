@@ -1,12 +1,15 @@
 //! Before any number is believed: do the probes see what we know to be true?
 
-use cronx_abi::{Record, TaskRecord, kind};
+use cronx_abi::{Record, TaskKey, TaskRecord, kind};
 use cronx_recording::CpuRecords;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::Probes;
 use crate::Error;
+
+/// How often the probes may be asked who runs on a CPU.
+const LOOKS: u32 = 10;
 
 impl Probes {
     /// Runs on each CPU for a moment; each must then have its occupant.
@@ -25,13 +28,17 @@ impl Probes {
     }
 
     fn check_occupant(&self, cpu: u32) -> Result<(), Error> {
-        // The move here was by a stopper thread and a switch to us; unless we were here already.
-        std::thread::sleep(std::time::Duration::from_millis(1));
-        let seen = self.states.read(cpu).map(|state| state.occupant).unwrap_or_default();
         let own = (nix::unistd::gettid().as_raw() as u32, std::process::id());
-        // A classic tracepoint does not say whose thread the next task is.
-        if seen.tid == own.0 && (seen.tgid == own.1 || seen.tgid == 0) {
-            return Ok(());
+        let mut seen = TaskKey::default();
+        // One switch may go unseen; who sees other numbers than ours never sees us.
+        for _ in 0..LOOKS {
+            // The move here was by a stopper thread and a switch to us; unless we were here already.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            seen = self.states.read(cpu).map(|state| state.occupant).unwrap_or_default();
+            // A classic tracepoint does not say whose thread the next task is.
+            if seen.tid == own.0 && (seen.tgid == own.1 || seen.tgid == 0) {
+                return Ok(());
+            }
         }
         Err(Error::SelfCheck {
             what: format!(

@@ -70,8 +70,8 @@ struct Evidence<'a> {
     take: &'a Take,
     slices: Slices,
     victims: Vec<&'a Thread>,
-    /// Every closed wait of the victims.
-    all: Vec<TiledWait>,
+    /// Every closed wait, the victims' among them.
+    everyones: Vec<TiledWait>,
     /// Those that are long enough.
     waits: Vec<TiledWait>,
     cast: Cast,
@@ -129,11 +129,10 @@ fn evidence<'a>(case: &Case, take: &'a Take) -> Result<Evidence<'a>> {
         take.load.threads.iter().filter(|thread| thread.name == case.victims).collect();
     victims.first().context("no victim wrote its log")?;
     let tids: BTreeSet<_> = victims.iter().map(|thread| thread.tid).collect();
-    let tiled = cronx_blame::tiles(&take.capture, &Options::default());
-    let all: Vec<_> = tiled
-        .into_iter()
-        .filter(|wait| tids.contains(&wait.victim.tid) && !wait.censored)
-        .collect();
+    let mut everyones = cronx_blame::tiles(&take.capture, &Options::default());
+    everyones.retain(|wait| !wait.censored);
+    let all = everyones.iter().filter(|wait| tids.contains(&wait.victim.tid));
+    let all: Vec<_> = all.cloned().collect();
     let class = matches!(case.truth, Truth::Quota | Truth::QuotaAndHog).then_some(Class::Throttled);
     let long = |wait: &&TiledWait| wait.close_ns - wait.open_ns >= COUNTED_NS;
     // Where truth is a sum, every wait is a part of it.
@@ -144,7 +143,7 @@ fn evidence<'a>(case: &Case, take: &'a Take) -> Result<Evidence<'a>> {
         victims,
         waits: all.iter().filter(|wait| whole || long(wait)).cloned().collect(),
         cast: Cast::new(&take.actors.threads, &seen(&all), class),
-        all,
+        everyones,
     })
 }
 

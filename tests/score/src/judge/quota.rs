@@ -53,11 +53,11 @@ pub(super) fn beside_a_hog(evidence: &Evidence, row: &mut Row) -> Result<()> {
     Ok(())
 }
 
-/// Throttled waits against the counter, interrupts included: there is one victim, so that its waits
-/// never overlap.
+/// Throttled waits against the counter, interrupts included: there is one victim, and before it one thread
+/// that starts it, so that no two waits overlap.
 fn compare(evidence: &Evidence, row: &mut Row) -> Result<u64> {
     let counter_ns = evidence.take.throttled_ns.context("no group was made")?;
-    let ours_ns = evidence.all.iter().map(throttled_ns).sum();
+    let ours_ns = evidence.everyones.iter().map(throttled_ns).sum();
     let excess = percent(ours_ns, counter_ns) - 100.0;
     row.notes.push(format!(
         "throttled {:.3} ms, cpu.stat {:.3} ms ({excess:+.2} %)",
