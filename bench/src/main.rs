@@ -3,13 +3,16 @@
 //! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
 //! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
 //! and `yields` makes switches. `capture` makes evidence and `read` takes it in. `timers` are those of one
-//! thread, ours and rivals', and `scheduler` is ours at work. Each ends with whoever started it. What it does not do: compare.
+//! thread, ours and rivals', and `scheduler` is ours at work, beside others. `plot` draws.
+//! Each ends with whoever started it. What it does not do: compare.
 //! That is for xtask.
 
+mod allocated;
 mod bpf;
 mod capture;
 mod empty;
 mod flood;
+mod plot;
 mod race;
 mod read;
 mod scheduler;
@@ -44,8 +47,10 @@ enum Role {
     Capture(capture::Capture),
     /// Inserts and cancels timers among many.
     Timers(timers::Timers),
-    /// Gives a scheduler a load.
+    /// Gives a scheduler a load, ours or another.
     Scheduler(scheduler::AtWork),
+    /// Draws lateness against live timers.
+    Plot(plot::Plot),
     /// Reads one: as little as any analysis must, or the whole of it.
     Read(read::Read),
 }
@@ -59,6 +64,8 @@ enum Error {
     Types(#[from] aya_obj::btf::BtfError),
     #[error("the Capture: {0}")]
     Capture(#[from] cronx_recording::Error),
+    #[error("the picture: {0}")]
+    Plot(String),
     #[error("the scheduler: {0}")]
     Scheduler(String),
     #[error("only {done} of {count} in {seconds} s; fewer can be asked for, or more time")]
@@ -89,6 +96,7 @@ fn main() -> ExitCode {
         Role::Capture(capture) => capture.run(),
         Role::Timers(timers) => timers.run(),
         Role::Scheduler(at_work) => at_work.run(),
+        Role::Plot(plot) => plot.run(),
         Role::Read(read) => read.run(),
     };
     match played {

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::file::{Command, Output};
+use crate::file::{Command, Output, User};
 use crate::group::{Group, Groups};
 use crate::log::{Event, Log};
 
@@ -65,18 +65,30 @@ fn start(command: &Command, context: &Context) -> Result<Child, String> {
         .env("CRONX_JOB", context.job())
         .env("CRONX_NOMINAL", context.nominal().to_string())
         .env("CRONX_ATTEMPT", context.attempt().to_string())
-        .envs(&command.env)
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())
         .process_group(0);
+    if let Some(user) = &command.user {
+        become_user(&mut program, user);
+    }
+    program.envs(&command.env);
     if let Some(cwd) = &command.cwd {
         program.current_dir(cwd);
     }
-    program.spawn().map_err(|error| match &command.cwd {
-        Some(cwd) => format!("cannot run '{}' in {}: {error}", command.program, cwd.display()),
-        None => format!("cannot run '{}': {error}", command.program),
+    program.spawn().map_err(|error| {
+        let user = command.user.as_ref().map(|user| format!(" as {}", user.name));
+        let cwd = command.cwd.as_ref().map(|cwd| format!(" in {}", cwd.display()));
+        let [user, cwd] = [user, cwd].map(Option::unwrap_or_default);
+        format!("cannot run '{}'{user}{cwd}: {error}", command.program)
     })
+}
+
+/// With the user's group and no other: a user that is given lets the library drop all groups before it
+/// changes to it, and a failure of any of that is one of the start.
+fn become_user(program: &mut tokio::process::Command, user: &User) {
+    program.gid(user.gid).uid(user.uid);
+    program.env("USER", &user.name).env("LOGNAME", &user.name).env("HOME", &user.home);
 }
 
 async fn tell(job: Arc<str>, stream: impl AsyncRead + Unpin, log: Log) {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use plan::{Action, Plan};
-pub(crate) use plan::{Call, Command};
+pub(crate) use plan::{Call, Command, User};
 pub use raw::{Output, Settings};
 use refusal::Fault;
 pub use refusal::Refusal;

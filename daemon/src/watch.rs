@@ -59,7 +59,7 @@ impl Watch {
         }
         let mut seen = self.seen();
         // A run may outlive its job, and leaves no numbers then.
-        if let Some(last) = seen.last.get_mut(&run.firing.job) {
+        if let Some(last) = seen.last.get_mut(&*run.firing.job) {
             *last = Some(run.clone());
             self.metrics.end(run);
         }

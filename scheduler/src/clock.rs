@@ -3,7 +3,9 @@
 mod fake;
 mod system;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use fake::FakeClock;
 pub use system::SystemClock;
@@ -29,6 +31,17 @@ pub trait Clock: Send + Sync + 'static {
     /// The one that timers go by, now.
     fn mono(&self) -> Mono {
         self.read().mono
+    }
+
+    /// The one that people read, now.
+    fn utc(&self) -> Utc {
+        self.read().utc
+    }
+
+    /// Ends once so much of the first has passed: what a run's timeout waits for. It is polled by a thread
+    /// of tokio's that has timers.
+    fn after(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(time))
     }
 
     /// What one shard sleeps with.

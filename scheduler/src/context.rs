@@ -20,7 +20,7 @@ pub struct Context {
 impl Context {
     /// The job's name; empty for a one-shot.
     pub fn job(&self) -> &str {
-        &self.core.name
+        self.core.name()
     }
 
     /// The instant that the firing is named by.

@@ -1,5 +1,5 @@
 //! The way into a shard, for any thread: bounded, without a lock, and it wakes the shard only if that
-//! sleeps.
+//! sleeps longer than what comes in can wait.
 
 mod ring;
 mod sleepy;
@@ -11,6 +11,7 @@ pub(crate) use ring::Ring;
 use sleepy::Sleepy;
 
 use crate::Error;
+use crate::Mono;
 use crate::clock::Notify;
 use crate::request::{Done, Request};
 
@@ -45,30 +46,33 @@ impl Intake {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        let capacity = self.requests.capacity();
-        self.requests.push(request).map_err(|_| Error::Full { capacity })?;
-        self.wake();
+        let by = request.by();
+        let number = self.requests.push(request);
+        let number = number.map_err(|_| Error::Full { capacity: self.requests.capacity() })?;
+        self.wake(|| soon(by, number, &self.requests));
         Ok(())
     }
 
-    /// Tells of an end. A shard that hands over many firings at once takes ends only after that: then a
-    /// worker has to wait for it, which never waits for a worker.
-    pub(crate) fn tell(&self, mut done: Done) {
-        while let Err(back) = self.ended.push(done) {
-            if self.is_abandoned() {
-                return;
+    /// Tells of an end, which is to be seen by that instant. A shard that hands over many firings at once
+    /// takes ends only after that: then a worker has to wait for it, which never waits for a worker.
+    pub(crate) fn tell(&self, mut done: Done, by: Mono) {
+        loop {
+            match self.ended.push(done) {
+                // An end that is waited for is seen at once.
+                Ok(_) if self.is_closed() => return self.wake(|| AT_ONCE),
+                Ok(number) => return self.wake(|| soon(by, number, &self.ended)),
+                Err(_) if self.is_abandoned() => return,
+                Err(back) => done = back,
             }
-            done = back;
-            self.wake();
+            self.wake(|| AT_ONCE);
             std::thread::yield_now();
         }
-        self.wake();
     }
 
     /// Tells that there is room at the desk again.
     pub(crate) fn feed(&self) {
         self.news.fetch_add(1, Ordering::Release);
-        self.wake();
+        self.wake(|| AT_ONCE);
     }
 
     /// How much of that there was; the shard asks before it looks for what it may be.
@@ -76,9 +80,9 @@ impl Intake {
         self.news.load(Ordering::Acquire)
     }
 
-    /// Wakes the shard, if it sleeps or is about to.
-    fn wake(&self) {
-        if self.sleepy.rouse() {
+    /// Wakes the shard, if it sleeps or is about to, beyond that instant.
+    fn wake(&self, by: impl FnOnce() -> Mono) {
+        if self.sleepy.rouse(|| by().0) {
             self.notify.notify();
         }
     }
@@ -118,10 +122,11 @@ impl Intake {
         self.requests.is_empty() && self.ended.is_empty()
     }
 
-    /// Says that the shard is about to sleep; `false` if there is something for it to do first, or news
-    /// since it knew of so much.
-    pub(crate) fn may_sleep(&self, known: usize) -> bool {
-        self.sleepy.doze(|| self.is_empty() && self.news() == known)
+    /// Says that the shard is about to sleep, to that instant or for ever; `false` if there is something
+    /// for it to do first, or news since it knew of so much.
+    pub(crate) fn may_sleep(&self, until: Option<Mono>, known: usize) -> bool {
+        let until_ns = until.map_or(u64::MAX, |until| until.0);
+        self.sleepy.doze(until_ns, || self.is_empty() && self.news() == known)
     }
 
     /// Says that it no longer sleeps.
@@ -130,9 +135,19 @@ impl Intake {
     }
 }
 
+/// What is to be seen at once.
+pub(crate) const AT_ONCE: Mono = Mono(0);
+
+/// What can wait does not if it kept the shard from seeing what came behind it, nor each half of a ring:
+/// the shard shall find it before it is full.
+fn soon<T>(by: Mono, number: usize, ring: &Ring<T>) -> Mono {
+    let half = number.is_multiple_of(ring.capacity() / 2);
+    if half || ring.is_followed(number) { AT_ONCE } else { by }
+}
+
 /// What the ring and the handshake stand on; loom's own in their tests.
 mod sync {
-    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+    pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
     /// As `loom::cell::UnsafeCell`, which sees every access.
     pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);

@@ -4,7 +4,7 @@ mod live;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,6 +15,7 @@ use crate::intake::Intake;
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::retry::Retry;
+use crate::run::{Name, Outcome};
 use crate::spec::Spec;
 use crate::work::Work;
 use crate::{Error, Mono, Utc};
@@ -114,8 +115,9 @@ pub struct SkipCounts {
 }
 
 /// When a job is due.
-pub(crate) enum When {
-    Spec(Spec),
+#[derive(Clone, Copy)]
+pub(crate) enum When<'a> {
+    Spec(&'a Spec),
     /// Once, by the clock on the wall.
     At(Utc),
     /// Once, by the time that passes; what it is named by.
@@ -126,45 +128,107 @@ pub(crate) enum When {
 /// all that it touches is atomic.
 pub(crate) struct Core {
     pub(crate) id: u64,
-    pub(crate) name: Arc<str>,
-    pub(crate) when: When,
-    pub(crate) options: Arc<JobOptions>,
-    pub(crate) work: Work,
-    pub(crate) intake: Arc<Intake>,
     /// Where the shard has it; its own business.
     pub(crate) slot: AtomicU32,
+    /// The number of the shard that has it.
+    pub(crate) home: u8,
     phase: AtomicU8,
-    next: AtomicI64,
-    pub(crate) busy: AtomicU32,
-    pub(crate) waiting: AtomicU32,
+    /// What there is of a one-shot's firing: see below.
+    shot: AtomicU8,
+    pub(crate) kind: Kind,
+}
+
+/// What it is. There may be millions of the first, which are small.
+pub(crate) enum Kind {
+    Once(Once),
+    Named(Box<Named>),
+}
+
+/// A job with one firing, and the usual treatment. Its code goes with it.
+pub(crate) struct Once {
+    nominal: Utc,
+    /// By the time that passes; nothing by the clock on the wall.
+    due: Option<Mono>,
+}
+
+const _: () = assert!(size_of::<Core>() == 40);
+
+/// A job with a name and a schedule.
+pub(crate) struct Named {
+    name: Arc<str>,
+    spec: Spec,
+    options: Arc<JobOptions>,
+    pub(crate) work: Work,
+    /// The last nominal instant that was decided; the shard's business.
+    cursor: AtomicI64,
     live: OnceLock<Box<Live>>,
 }
 
-/// There is no next instant.
-const NO_NEXT: i64 = i64::MIN;
+/// The firing of a one-shot is not at the desk, or it is. It has ended so: the outcome's number, and this.
+const NOT_YET: u8 = 0;
+const AT_DESK: u8 = 1;
+const ENDED: u8 = 2;
+
+/// How a one-shot is treated.
+static USUAL: LazyLock<JobOptions> = LazyLock::new(JobOptions::default);
 
 impl Core {
-    pub(crate) fn new(
+    /// A job that is due once.
+    pub(crate) fn once(id: u64, home: u8, due: Option<Mono>, nominal: Utc) -> Self {
+        Self::new(id, home, Kind::Once(Once { nominal, due }))
+    }
+
+    /// A job that is due at times.
+    pub(crate) fn named(
         id: u64,
+        home: u8,
         name: Arc<str>,
-        when: When,
+        spec: Spec,
         options: Arc<JobOptions>,
         work: Work,
-        intake: Arc<Intake>,
     ) -> Self {
+        let (cursor, live) = (AtomicI64::new(i64::MIN), OnceLock::new());
+        let named = Named { name, spec, options, work, cursor, live };
+        Self::new(id, home, Kind::Named(Box::new(named)))
+    }
+
+    fn new(id: u64, home: u8, kind: Kind) -> Self {
         Self {
             id,
-            name,
-            when,
-            options,
-            work,
-            intake,
             slot: AtomicU32::new(u32::MAX),
+            home,
             phase: AtomicU8::new(Phase::Active as u8),
-            next: AtomicI64::new(NO_NEXT),
-            busy: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
-            live: OnceLock::new(),
+            shot: AtomicU8::new(NOT_YET),
+            kind,
+        }
+    }
+
+    /// All but a one-shot.
+    pub(crate) fn as_named(&self) -> Option<&Named> {
+        match &self.kind {
+            Kind::Named(named) => Some(named),
+            Kind::Once(_) => None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.as_named().map_or("", |named| &named.name)
+    }
+
+    /// As the record of a firing has it.
+    pub(crate) fn record_name(&self) -> Name {
+        self.as_named().map_or_else(Name::default, |named| Arc::clone(&named.name).into())
+    }
+
+    pub(crate) fn options(&self) -> &JobOptions {
+        self.as_named().map_or_else(|| &*USUAL, |named| &named.options)
+    }
+
+    pub(crate) fn when(&self) -> When<'_> {
+        match &self.kind {
+            Kind::Named(named) => When::Spec(&named.spec),
+            Kind::Once(Once { nominal, due: Some(due), .. }) => When::After(*due, *nominal),
+            Kind::Once(Once { nominal, due: None, .. }) => When::At(*nominal),
         }
     }
 
@@ -185,35 +249,110 @@ impl Core {
 
     /// Its constant share of the jitter.
     pub(crate) fn jitter(&self) -> Duration {
-        let most = self.options.jitter.as_nanos() as u64;
+        let most = self.options().jitter.as_nanos() as u64;
         if most == 0 {
             return Duration::ZERO;
         }
-        Duration::from_nanos(share(hash(self.name.as_bytes()), most))
+        Duration::from_nanos(share(hash(self.name().as_bytes()), most))
     }
 
-    pub(crate) fn plan(&self, next: Option<Utc>) {
-        self.next.store(next.map_or(NO_NEXT, |utc| utc.0), Ordering::Relaxed);
+    /// The next nominal instant, as long as it is active.
+    fn next(&self) -> Option<Utc> {
+        if self.phase() != Phase::Active {
+            return None;
+        }
+        match &self.kind {
+            Kind::Named(named) => named.spec.after(self.cursor()),
+            Kind::Once(once) => Some(once.nominal),
+        }
     }
 
-    pub(crate) fn is_once(&self) -> bool {
-        !matches!(self.when, When::Spec(_))
+    /// All up to here is decided.
+    pub(crate) fn cursor(&self) -> Utc {
+        Utc(self.as_named().map_or(i64::MIN, |named| named.cursor.load(Ordering::Relaxed)))
     }
 
-    /// What has happened of it, from now on.
-    pub(crate) fn live(&self) -> &Live {
-        self.live.get_or_init(Box::default)
+    pub(crate) fn set_cursor(&self, cursor: Utc) {
+        if let Some(named) = self.as_named() {
+            named.cursor.store(cursor.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Firings at the desk.
+    pub(crate) fn busy(&self) -> u32 {
+        match &self.kind {
+            Kind::Named(_) => self.has_lived().map_or(0, |live| live.busy.load(Ordering::Relaxed)),
+            Kind::Once(_) => u32::from(self.shot.load(Ordering::Relaxed) == AT_DESK),
+        }
+    }
+
+    /// Firings that wait for those.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.has_lived().map_or(0, |live| live.waiting.load(Ordering::Relaxed))
+    }
+
+    /// One more is at the desk.
+    pub(crate) fn occupy(&self) {
+        match self.live() {
+            Some(live) => _ = live.busy.fetch_add(1, Ordering::Relaxed),
+            None => self.shot.store(AT_DESK, Ordering::Relaxed),
+        }
+    }
+
+    /// One less.
+    pub(crate) fn release(&self) {
+        match self.live() {
+            Some(live) => _ = live.busy.fetch_sub(1, Ordering::Relaxed),
+            // Unless it has ended: then that is what it is.
+            None => {
+                let (from, to) = (AT_DESK, NOT_YET);
+                let _ = self.shot.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What has happened of it, from now on; nothing of a one-shot, to which little can.
+    pub(crate) fn live(&self) -> Option<&Live> {
+        Some(self.as_named()?.live.get_or_init(Box::default))
+    }
+
+    fn has_lived(&self) -> Option<&Live> {
+        self.as_named()?.live.get().map(Box::as_ref)
+    }
+
+    /// The number of a run that is handed over.
+    pub(crate) fn number(&self) -> u64 {
+        self.live().map_or(0, Live::number)
     }
 
     /// Whether a run of that number has been told to stop.
     pub(crate) fn stops(&self, number: u64) -> bool {
-        self.live.get().is_some_and(|live| live.stops(number))
+        self.has_lived().is_some_and(|live| live.stops(number))
+    }
+
+    pub(crate) fn count_ended(&self, outcome: &Outcome) {
+        match self.live() {
+            Some(live) => live.count_ended(outcome),
+            None => self.shot.store(ENDED + live::number(outcome), Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn skipped(&self) -> SkipCounts {
+        self.has_lived().map(Live::skipped).unwrap_or_default()
+    }
+
+    fn ended(&self) -> Ended {
+        if self.as_named().is_some() {
+            return self.has_lived().map(Live::ended).unwrap_or_default();
+        }
+        let shot = self.shot.load(Ordering::Relaxed);
+        Ended::of(std::array::from_fn(|number| u64::from(shot == ENDED + number as u8)))
     }
 }
 
 /// A job. Its clones are the same job, and dropping them all does not end it.
 #[derive(Clone)]
-pub struct Job(pub(crate) Arc<Core>);
+pub struct Job(pub(crate) Arc<Core>, pub(crate) Arc<Intake>);
 
 impl Job {
     /// A number that no other job of this scheduler has.
@@ -223,7 +362,7 @@ impl Job {
 
     /// Its name; empty for a one-shot.
     pub fn name(&self) -> &str {
-        &self.0.name
+        self.0.name()
     }
 
     /// Ends it: nothing of it starts any more, but for what the workers have already. `true` for
@@ -233,7 +372,7 @@ impl Job {
         let did = alive.iter().any(|&phase| self.0.turn(phase, Phase::Cancelled));
         if did {
             // A full intake loses nothing: a timer of what is cancelled starts nothing.
-            let _ = self.0.intake.ask(Request::Look(Arc::clone(&self.0)));
+            let _ = self.1.ask(Request::Look(Arc::clone(&self.0)));
         }
         did
     }
@@ -241,56 +380,53 @@ impl Job {
     /// Lets it start nothing until [`resume`](Self::resume). What is due meanwhile is left out.
     pub fn pause(&self) -> Result<(), Error> {
         self.0.turn(Phase::Active, Phase::Paused);
-        self.0.intake.ask(Request::Look(Arc::clone(&self.0)))
+        self.1.ask(Request::Look(Arc::clone(&self.0)))
     }
 
     /// Goes on with what is due from now.
     pub fn resume(&self) -> Result<(), Error> {
-        self.0.intake.ask(Request::Resume(Arc::clone(&self.0)))
+        self.1.ask(Request::Resume(Arc::clone(&self.0)))
     }
 
     /// Fires now, beside its schedule and even while it is paused; a run at work is met as
-    /// [`Overlap`](crate::Overlap) says.
+    /// [`Overlap`](crate::Overlap) says. A one-shot has no other firing then.
     pub fn trigger_now(&self) -> Result<(), Error> {
-        self.0.intake.ask(Request::Trigger(Arc::clone(&self.0)))
+        self.1.ask(Request::Trigger(Arc::clone(&self.0)))
     }
 
     /// What it is doing. Each figure is true; together they may be of instants that differ a little.
     pub fn status(&self) -> JobStatus {
-        let next = self.0.next.load(Ordering::Relaxed);
-        let phase = self.0.phase();
-        let live = self.0.live.get();
         JobStatus {
-            phase,
-            next: (next != NO_NEXT && phase == Phase::Active).then_some(Utc(next)),
-            busy: u64::from(self.0.busy.load(Ordering::Relaxed)),
-            waiting: u64::from(self.0.waiting.load(Ordering::Relaxed)),
-            ended: live.map(|live| live.ended()).unwrap_or_default(),
-            skipped: live.map(|live| live.skipped()).unwrap_or_default(),
+            phase: self.0.phase(),
+            next: self.0.next(),
+            busy: u64::from(self.0.busy()),
+            waiting: u64::from(self.0.waiting()),
+            ended: self.0.ended(),
+            skipped: self.0.skipped(),
         }
     }
 
     /// Its next nominal instants after this one: what the schedule says, whatever comes between.
     pub fn next_firings(&self, after: Utc, count: usize) -> Vec<Utc> {
-        match &self.0.when {
+        match self.0.when() {
             When::Spec(spec) => {
                 let next = |&utc: &Utc| spec.after(utc);
                 std::iter::successors(spec.after(after), next).take(count).collect()
             }
             When::At(utc) | When::After(_, utc) => {
-                Some(*utc).into_iter().filter(|&utc| utc > after).take(count).collect()
+                Some(utc).into_iter().filter(|&utc| utc > after).take(count).collect()
             }
         }
     }
 
     /// How late its runs started, microseconds, as a histogram of two digits; empty for a one-shot.
     pub fn lateness_us(&self) -> Histogram<u32> {
-        self.0.live().lateness_us()
+        self.0.has_lived().map_or_else(live::empty, Live::lateness_us)
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.0.id).field("name", &self.0.name).finish()
+        f.debug_struct("Job").field("id", &self.0.id).field("name", &self.0.name()).finish()
     }
 }

@@ -70,7 +70,7 @@ pub use policy::{Back, Leap, Misfire, Overlap, Policy, Why};
 pub use pool::PoolStatus;
 pub use realtime::{Answer as WishAnswer, Machine, RealTime, Wish};
 pub use retry::Retry;
-pub use run::{Firing, Outcome, Run, Skipped, TraceId};
+pub use run::{Firing, Name, Outcome, Run, Skipped, TraceId};
 pub use scheduler::{Options, Scheduler, ShardStatus, Status};
 pub use spec::{Dst, Fold, Gap, Mapped, Outcome as CivilOutcome, Spec, parse_span};
 pub use store::{Answer, Memory, Permit, Store, StoreError};

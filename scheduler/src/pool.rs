@@ -10,7 +10,8 @@ mod queue;
 pub(crate) use execute::tid;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -21,15 +22,15 @@ use queue::Queue;
 
 use crate::Mono;
 use crate::clock::Clock;
-use crate::intake::{Intake, Ring};
+use crate::intake::{AT_ONCE, Intake, Ring};
 use crate::job::Core;
-use crate::run::{Firing, Run, Skipped};
+use crate::request::{Done, Order};
+use crate::run::{Run, Skipped};
 use crate::store::Store;
 
 /// A firing that waits for a worker.
 pub(crate) struct Item {
-    pub(crate) core: Arc<Core>,
-    pub(crate) firing: Firing,
+    pub(crate) order: Order,
     pub(crate) enqueued: Mono,
 }
 
@@ -41,6 +42,8 @@ pub(crate) struct Pool {
     queued: AtomicUsize,
     capacity: usize,
     runners: AtomicUsize,
+    /// Runners that are not at work: each looks for some before it ends.
+    hunting: AtomicUsize,
     most: usize,
     skips: Ring<Skipped>,
     /// Whether a task tells the store of skips.
@@ -52,7 +55,7 @@ pub(crate) struct Pool {
     /// Bits of the shards that wait for room.
     hungry: AtomicU64,
     intakes: OnceLock<Vec<Arc<Intake>>>,
-    lateness: Mutex<Histogram<u64>>,
+    lateness: Lateness,
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     handle: Handle,
@@ -89,18 +92,78 @@ pub struct PoolStatus {
 const SKIPS: usize = 4096;
 /// So many firings a runner takes before it lets others on its thread have a turn.
 const TURN: usize = 32;
+/// An end that nobody waits for is seen by its shard within this.
+const LEISURE: Duration = Duration::from_millis(100);
 
 /// A runner's place among those that may be; given back even if it panics, and then to another.
-struct Seat<'a>(&'a Arc<Pool>);
+struct Seat<'a> {
+    pool: &'a Arc<Pool>,
+    hunting: bool,
+}
+
+impl Seat<'_> {
+    /// It is about to be at work. Was it the last that was not, another shall look for what is left;
+    /// says whether there is one.
+    fn work(&mut self) -> bool {
+        self.hunting = false;
+        self.pool.hunting.fetch_sub(1, Ordering::SeqCst) == 1 && self.pool.call()
+    }
+
+    /// It is not at work any more.
+    fn hunt(&mut self) {
+        self.hunting = true;
+        self.pool.hunting.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        let Self(pool) = self;
-        pool.runners.fetch_sub(1, Ordering::SeqCst);
-        if thread::panicking() && pool.is_wanted() {
-            pool.handle.spawn(Arc::clone(pool).run());
+        if self.hunting {
+            self.pool.hunting.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.pool.runners.fetch_sub(1, Ordering::SeqCst);
+        if thread::panicking() {
+            self.pool.call();
         }
     }
+}
+
+/// Goes to the end of this thread's row, where other threads look for work.
+async fn step_aside() {
+    let mut aside = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut aside, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// How late runs were, in parts that threads share as little as may be.
+struct Lateness([Mutex<Histogram<u64>>; 8]);
+
+impl Lateness {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(three_digits())))
+    }
+
+    fn part(&self, which: usize) -> MutexGuard<'_, Histogram<u64>> {
+        self.0[which % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sum(&self) -> Histogram<u64> {
+        let mut sum = three_digits();
+        for which in 0..self.0.len() {
+            sum.add(&*self.part(which)).expect("it grows with what it is given");
+        }
+        sum
+    }
+}
+
+fn three_digits() -> Histogram<u64> {
+    Histogram::new(3).expect("three digits are not more than five")
 }
 
 impl Pool {
@@ -112,6 +175,7 @@ impl Pool {
             queued: AtomicUsize::new(0),
             capacity,
             runners: AtomicUsize::new(0),
+            hunting: AtomicUsize::new(0),
             most,
             skips: Ring::new(SKIPS),
             telling: AtomicUsize::new(0),
@@ -119,7 +183,7 @@ impl Pool {
             store_errors: AtomicU64::new(0),
             hungry: AtomicU64::new(0),
             intakes: OnceLock::new(),
-            lateness: Mutex::new(Histogram::new(3).expect("three digits are not more than five")),
+            lateness: Lateness::new(),
             clock,
             store,
             handle,
@@ -132,21 +196,16 @@ impl Pool {
     }
 
     /// Takes a firing, or gives it back if there is no room.
-    pub(crate) fn submit(self: &Arc<Self>, core: &Arc<Core>, firing: Firing) -> Result<(), Firing> {
+    pub(crate) fn submit(self: &Arc<Self>, order: Order) -> Result<(), Order> {
         if self.queued.fetch_add(1, Ordering::AcqRel) >= self.capacity {
             self.queued.fetch_sub(1, Ordering::AcqRel);
-            return Err(firing);
+            return Err(order);
         }
-        let item = Item { core: Arc::clone(core), firing, enqueued: self.clock.mono() };
-        if let Err(item) = self.ring.push(item) {
+        if let Err(item) = self.ring.push(Item { order, enqueued: self.clock.mono() }) {
             self.queued.fetch_sub(1, Ordering::AcqRel);
-            return Err(item.firing);
+            return Err(item.order);
         }
-        // A runner that ends looks for more after it has said so; we look after we have pushed.
-        fence(Ordering::SeqCst);
-        if self.claim_runner() {
-            self.handle.spawn(Arc::clone(self).run());
-        }
+        self.call();
         Ok(())
     }
 
@@ -182,39 +241,65 @@ impl Pool {
 
     /// The lateness of all runs, nanoseconds.
     pub(crate) fn lateness_ns(&self) -> Histogram<u64> {
-        self.lateness.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lateness.sum()
     }
 
+    /// Starts a runner, if something is queued that none of them is about to find.
+    ///
+    /// Whoever has queued something looks whether there is a hunter, and a hunter that stops to be one
+    /// looks whether something is queued: one of them sees the other. So a burst is one wake-up, and a
+    /// runner that is held up by its work has another beside it.
+    fn call(self: &Arc<Self>) -> bool {
+        let claimed = self.claim_runner();
+        if claimed {
+            self.handle.spawn(Arc::clone(self).run());
+        }
+        claimed
+    }
+
+    /// Takes a place for a runner that hunts, if one is wanted.
     fn claim_runner(&self) -> bool {
-        let more = |runners| (runners < self.most).then_some(runners + 1);
-        self.runners.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
-    }
-
-    /// Whether there is work for a runner that has just given its place back; it has one again then.
-    fn is_wanted(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.queued.load(Ordering::SeqCst) > 0 && self.claim_runner()
+        let wanted =
+            self.queued.load(Ordering::SeqCst) > 0 && self.hunting.load(Ordering::SeqCst) == 0;
+        let more = |runners| (runners < self.most).then_some(runners + 1);
+        let claimed =
+            wanted && self.runners.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok();
+        if claimed {
+            self.hunting.fetch_add(1, Ordering::SeqCst);
+        }
+        claimed
     }
 
     /// A runner: executes what is next until there is nothing.
     async fn run(self: Arc<Self>) {
         loop {
-            let seat = Seat(&self);
+            let mut seat = Seat { pool: &self, hunting: true };
             let mut taken = 0;
             while let Some(item) = self.next() {
+                if seat.work() {
+                    // What a worker spawns is its own next task, and no other can take it: as long as
+                    // this run's code keeps the thread. So let it go first, and be the one that is taken.
+                    step_aside().await;
+                }
                 execute::execute(&self, item).await;
+                seat.hunt();
                 taken += 1;
                 if taken % TURN == 0 {
+                    if self.hunting.load(Ordering::SeqCst) > 1 {
+                        break;
+                    }
                     tokio::task::yield_now().await;
                 }
             }
             drop(seat);
-            if !self.is_wanted() {
+            if !self.claim_runner() {
                 return;
             }
         }
     }
 
+    /// What is next. Whoever asks is a hunter.
     fn next(&self) -> Option<Item> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(item) = self.ring.pop() {
@@ -252,18 +337,27 @@ impl Pool {
 
     /// Writes a run down: in the store, and in the histograms if its code began.
     async fn note(&self, core: &Core, run: &Run) {
-        core.live().count_ended(&run.outcome);
+        core.count_ended(&run.outcome);
         if run.worker_tid != 0 {
             let lateness_ns = run.lateness_ns();
-            // One run makes no distribution; a histogram for each one-shot would cost more than its run.
-            if !core.is_once() {
-                core.live().count_lateness(lateness_ns);
+            // One run makes no distribution: a one-shot has none.
+            if let Some(live) = core.live() {
+                live.count_lateness(lateness_ns);
             }
-            let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
             // It grows with what it sees.
-            let _ = lateness.record(lateness_ns.max(0) as u64);
+            let _ = self.lateness.part(run.worker_tid as usize).record(lateness_ns.max(0) as u64);
         }
         self.mind(&self.store.end(run).await);
+    }
+
+    /// Tells its shard of an end. Others of a job with a name may wait for it; nobody does for a
+    /// one-shot's.
+    fn tell_shard(&self, done: Done, finished: Mono) {
+        let by = if done.core.as_named().is_some() { AT_ONCE } else { finished + LEISURE };
+        let home = usize::from(done.core.home);
+        if let Some(intake) = self.intakes.get().and_then(|intakes| intakes.get(home)) {
+            intake.tell(done, by);
+        }
     }
 
     /// Counts what a store could not do.

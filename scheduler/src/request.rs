@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::Utc;
-use crate::job::Core;
+use crate::intake::AT_ONCE;
+use crate::job::{Core, When};
 use crate::run::Firing;
+use crate::work::Shot;
+use crate::{Mono, Utc};
 
 /// What owners ask of the shard that has the job.
 pub(crate) enum Request {
     /// Take it; all up to `cursor` is decided.
     Add { core: Arc<Core>, cursor: Utc },
+    /// Take it, with its code.
+    Once { core: Arc<Core>, shot: Shot },
     /// Its phase is another now.
     Look(Arc<Core>),
     /// If it is paused, let it go on.
@@ -18,10 +22,31 @@ pub(crate) enum Request {
     Trigger(Arc<Core>),
 }
 
+impl Request {
+    /// When the shard has to know of it.
+    pub(crate) fn by(&self) -> Mono {
+        match self {
+            Self::Once { core, .. } => match core.when() {
+                When::After(due, _) => due,
+                // What that is by the monotonic clock is for the shard to say.
+                When::At(_) | When::Spec(_) => AT_ONCE,
+            },
+            _ => AT_ONCE,
+        }
+    }
+}
+
+/// A firing on its way to a worker.
+pub(crate) struct Order {
+    pub(crate) core: Arc<Core>,
+    pub(crate) firing: Firing,
+    /// The code of a one-shot.
+    pub(crate) shot: Option<Shot>,
+}
+
 /// What workers tell the shard: an attempt has ended.
 pub(crate) struct Done {
     pub(crate) core: Arc<Core>,
-    pub(crate) firing: Firing,
-    /// Whether another attempt could do better.
-    pub(crate) failed: bool,
+    /// What another attempt could do better.
+    pub(crate) failed: Option<Firing>,
 }

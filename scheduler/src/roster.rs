@@ -20,15 +20,16 @@ use crate::hash::mix;
 use crate::job::{Core, Phase, When};
 use crate::policy::Why;
 use crate::policy::change::Change;
-use crate::request::{Done, Request};
+use crate::request::{Done, Order, Request};
 use crate::run::{Firing, Skipped, TraceId};
 use crate::wheel::{Due, Wheel};
+use crate::work::Shot;
 use crate::{Mono, Utc};
 
 /// Where firings go.
 pub(crate) trait Desk {
     /// Takes a firing, or gives it back if there is no room.
-    fn submit(&mut self, core: &Arc<Core>, firing: Firing) -> Result<(), Firing>;
+    fn submit(&mut self, order: Order) -> Result<(), Order>;
 
     /// Is told of what was left out.
     fn skip(&mut self, skipped: Skipped);
@@ -89,7 +90,11 @@ impl Roster {
     /// Does as an owner asks.
     pub(crate) fn request(&mut self, request: Request, desk: &mut impl Desk) {
         match request {
-            Request::Add { core, cursor } => self.add(core, cursor),
+            Request::Add { core, cursor } => {
+                core.set_cursor(cursor);
+                self.add(core, None);
+            }
+            Request::Once { core, shot } => self.add(core, Some(shot)),
             Request::Look(core) => self.look(&core),
             Request::Resume(core) => self.resume(&core, desk),
             Request::Trigger(core) => self.trigger(&core, desk),
@@ -118,8 +123,8 @@ impl Roster {
 
     /// An attempt has ended: it may be tried again, and others may have waited for it.
     pub(crate) fn done(&mut self, done: Done, desk: &mut impl Desk) {
-        let Done { core, firing, failed } = done;
-        if !(failed && self.try_again(&core, firing)) {
+        let Done { core, failed } = done;
+        if !failed.is_some_and(|firing| self.try_again(&core, firing)) {
             self.ended(&core, desk);
         }
         self.unstall(desk);
@@ -128,7 +133,7 @@ impl Roster {
     /// A firing is off the desk for good.
     fn ended(&mut self, core: &Arc<Core>, desk: &mut impl Desk) {
         self.busy -= 1;
-        core.busy.fetch_sub(1, Ordering::Relaxed);
+        core.release();
         let slot = core.slot.load(Ordering::Relaxed);
         self.start_waiting(slot, desk);
         self.remove_if_over(slot);
@@ -144,7 +149,7 @@ impl Roster {
         // Retries were counted as being at the desk, and will not get there.
         for (core, _) in self.retries.drain(..).flatten() {
             self.busy -= 1;
-            core.busy.fetch_sub(1, Ordering::Relaxed);
+            core.release();
         }
     }
 
@@ -163,11 +168,11 @@ impl Roster {
         !self.stalled.is_empty()
     }
 
-    fn add(&mut self, core: Arc<Core>, cursor: Utc) {
+    fn add(&mut self, core: Arc<Core>, shot: Option<Shot>) {
         if self.closed {
             return;
         }
-        let slot = self.entries.insert(core, cursor);
+        let slot = self.entries.insert(core, shot);
         self.arm(slot);
     }
 
@@ -200,6 +205,9 @@ impl Roster {
         }
         let slot = core.slot.load(Ordering::Relaxed);
         let (nominal, due) = (self.utc(), self.now.mono);
+        if core.as_named().is_none() {
+            return self.fire_early(slot, core, nominal, desk);
+        }
         let firing = Firing { triggered: true, ..self.firing(core, nominal, due) };
         self.fire_triggered(slot, firing, desk);
     }
@@ -225,8 +233,8 @@ impl Roster {
         if core.stops(firing.number) {
             return self.ended(&core, desk);
         }
-        firing.number = core.live().number();
-        if let Err(firing) = desk.submit(&core, firing) {
+        firing.number = core.number();
+        if let Err(Order { core, firing, .. }) = desk.submit(Order { core, firing, shot: None }) {
             self.stalled.push_back(Stalled::Retry(core, firing));
         }
     }
@@ -238,7 +246,7 @@ impl Roster {
             return false;
         }
         let random = firing.trace.0 as u64;
-        let Some(delay) = core.options.retry.delay(firing.attempt, random) else { return false };
+        let Some(delay) = core.options().retry.delay(firing.attempt, random) else { return false };
         let due = self.now.mono + delay;
         let firing = Firing { attempt: firing.attempt + 1, due, ..firing };
         let index = self.free_retries.pop().unwrap_or_else(|| {
@@ -246,7 +254,7 @@ impl Roster {
             self.retries.len() as u32 - 1
         });
         self.retries[index as usize] = Some((Arc::clone(core), firing));
-        self.wheel.insert(due.0, core.options.priority, index | RETRY);
+        self.wheel.insert(due.0, core.options().priority, index | RETRY);
         true
     }
 
@@ -277,20 +285,20 @@ impl Roster {
         self.origin_ns = self.now.utc.0.saturating_sub_unsigned(self.now.mono.0);
         for slot in self.entries.slots() {
             let Some(entry) = self.entries.get(slot) else { continue };
-            if matches!(entry.core.when, When::After(..)) {
+            if matches!(entry.core.when(), When::After(..)) {
                 continue;
             }
             if let Some(key) = entry.timer.take() {
                 self.wheel.cancel(key);
             }
-            let (core, cursor) = (Arc::clone(&entry.core), entry.cursor);
+            let core = Arc::clone(&entry.core);
             let now = self.utc_of(&core);
-            let (cursor, why) = change.cursor(&core.options.policy, cursor, now);
+            let (cursor, why) = change.cursor(&core.options().policy, core.cursor(), now);
             match why {
-                Some(why) if matches!(core.when, When::Spec(_)) => {
+                Some(why) if matches!(core.when(), When::Spec(_)) => {
                     self.leave_out(slot, cursor, why, desk);
                 }
-                _ => self.entries.set_cursor(slot, cursor),
+                _ => core.set_cursor(cursor),
             }
             self.arm(slot);
         }
@@ -318,7 +326,7 @@ impl Roster {
 
     fn firing(&mut self, core: &Core, nominal: Utc, due: Mono) -> Firing {
         Firing {
-            job: Arc::clone(&core.name),
+            job: core.record_name(),
             nominal,
             attempt: 1,
             number: 0,
@@ -334,7 +342,7 @@ impl Roster {
     fn remove_if_over(&mut self, slot: u32) {
         let over = self.entries.get(slot).is_some_and(|entry| {
             let ended = matches!(entry.core.phase(), Phase::Ended | Phase::Cancelled);
-            ended && entry.core.busy.load(Ordering::Relaxed) == 0 && entry.may_go()
+            ended && entry.core.busy() == 0 && entry.may_go()
         });
         if !over {
             return;

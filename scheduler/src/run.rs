@@ -1,6 +1,7 @@
 //! What is written down of each run.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::policy::Why;
@@ -13,6 +14,37 @@ pub struct TraceId(pub u128);
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A job's name. That of a one-shot is empty, and costs nothing to copy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Name(Option<Arc<str>>);
+
+impl Name {
+    /// As it can be shared; nothing of a one-shot.
+    pub fn shared(&self) -> Option<&Arc<str>> {
+        self.0.as_ref()
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl From<Arc<str>> for Name {
+    fn from(name: Arc<str>) -> Self {
+        Self(Some(name))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
     }
 }
 
@@ -44,7 +76,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firing {
     /// The job's name.
-    pub job: Arc<str>,
+    pub job: Name,
     /// What the firing is named by.
     pub nominal: Utc,
     /// From 1.

@@ -1,6 +1,8 @@
 //! The scheduler as its owner sees it.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::context::Context;
 use crate::hash::{hash, mix};
 use crate::intake::Intake;
-use crate::job::{Core, Definition, Job, JobOptions, Phase, When};
+use crate::job::{Core, Definition, Job, JobOptions, Phase};
 use crate::policy::Back;
 use crate::pool::{Parts, Pool, PoolStatus};
 use crate::realtime::{self, Machine, RealTime, Wish};
@@ -21,8 +23,8 @@ use crate::request::Request;
 use crate::shard::{Shard, View};
 use crate::spec::Spec;
 use crate::store::{Memory, Store};
-use crate::work::{Ending, Work};
-use crate::{Error, Utc};
+use crate::work::{Ending, Work, shot};
+use crate::{Error, Mono, Utc};
 
 /// How a scheduler is built. The defaults are for a machine whose cores others use too.
 #[derive(Clone)]
@@ -91,7 +93,7 @@ pub struct Status {
 pub struct ShardStatus {
     /// Its thread, 0 before that has begun.
     pub tid: u32,
-    /// Jobs that it has.
+    /// Jobs that it has. A one-shot that has ended may be among them for a tenth of a second.
     pub jobs: usize,
     /// Their firings at the workers, and those that wait for another attempt.
     pub busy: usize,
@@ -107,9 +109,8 @@ pub struct Scheduler {
     intakes: Vec<Arc<Intake>>,
     views: Vec<Arc<View>>,
     threads: Vec<JoinHandle<()>>,
-    named: Mutex<HashMap<Arc<str>, Job>>,
+    named: Mutex<HashSet<ByName>>,
     ids: AtomicU64,
-    no_name: Arc<str>,
     usual: Arc<JobOptions>,
     wishes: Vec<Wish>,
     runtime: Option<Runtime>,
@@ -145,7 +146,6 @@ impl Scheduler {
             threads: Vec::new(),
             named: Mutex::default(),
             ids: AtomicU64::new(1),
-            no_name: Arc::from(""),
             usual: Arc::default(),
             wishes: realtime::process(&options.realtime),
             runtime,
@@ -213,14 +213,18 @@ impl Scheduler {
         let mut named = self.named();
         if named.len() == named.capacity() {
             // Before it grows: those that are over have no use for a name.
-            named.retain(|_, job| is_alive(job));
+            named.retain(|ByName(core)| is_alive(core));
         }
-        if named.get(&name).is_some_and(is_alive) {
+        if named.get(&*name).is_some_and(|ByName(core)| is_alive(core)) {
             return Err(Error::Duplicate { name: name.to_string() });
         }
-        let job = self.job_of(Arc::clone(&name), When::Spec(spec), options, work);
-        job.0.intake.ask(Request::Add { core: Arc::clone(&job.0), cursor })?;
-        named.insert(name, job.clone());
+        // One that has a name is on the same shard after a restart.
+        let home = self.home(hash(name.as_bytes()));
+        let core = Core::named(self.id(), home, name, spec, options, work);
+        core.set_cursor(cursor);
+        let job = self.job_of(Arc::new(core));
+        job.1.ask(Request::Add { core: Arc::clone(&job.0), cursor })?;
+        named.replace(ByName(Arc::clone(&job.0)));
         drop(named);
         Ok(job)
     }
@@ -231,8 +235,8 @@ impl Scheduler {
         F: FnOnce(Context) -> D + Send + 'static,
         D: Future<Output: Ending> + Send + 'static,
     {
-        let now = self.options.clock.read();
-        self.once(When::After(now.mono + delay, now.utc + delay), f)
+        let (mono, utc) = (self.options.clock.mono(), self.options.clock.utc());
+        self.once(Some(mono + delay), utc + delay, f)
     }
 
     /// Once, when the clock on the wall shows it; at once, if that is past.
@@ -241,45 +245,53 @@ impl Scheduler {
         F: FnOnce(Context) -> D + Send + 'static,
         D: Future<Output: Ending> + Send + 'static,
     {
-        self.once(When::At(Utc::from(time)), f)
+        self.once(None, Utc::from(time), f)
     }
 
-    fn once<F, D>(&self, when: When, f: F) -> Result<Job, Error>
+    fn once<F, D>(&self, due: Option<Mono>, nominal: Utc, f: F) -> Result<Job, Error>
     where
         F: FnOnce(Context) -> D + Send + 'static,
         D: Future<Output: Ending> + Send + 'static,
     {
-        let (name, options) = (Arc::clone(&self.no_name), Arc::clone(&self.usual));
-        let job = self.job_of(name, when, options, Work::once(f));
-        job.0.intake.ask(Request::Add { core: Arc::clone(&job.0), cursor: Utc::MIN })?;
+        let id = self.id();
+        let job = self.job_of(Arc::new(Core::once(id, self.home(id), due, nominal)));
+        job.1.ask(Request::Once { core: Arc::clone(&job.0), shot: shot(f) })?;
         Ok(job)
     }
 
-    fn job_of(&self, name: Arc<str>, when: When, options: Arc<JobOptions>, work: Work) -> Job {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        // One that has a name is on the same shard after a restart.
-        let home = if name.is_empty() { id } else { hash(name.as_bytes()) };
-        let intake = Arc::clone(&self.intakes[home as usize % self.intakes.len()]);
-        Job(Arc::new(Core::new(id, name, when, options, work, intake)))
+    fn id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Which shard has it.
+    fn home(&self, number: u64) -> u8 {
+        (number % self.intakes.len() as u64) as u8
+    }
+
+    fn job_of(&self, core: Arc<Core>) -> Job {
+        let intake = Arc::clone(&self.intakes[usize::from(core.home)]);
+        Job(core, intake)
     }
 
     /// The job of this name, if it is alive.
     pub fn job(&self, name: &str) -> Option<Job> {
-        self.named().get(name).filter(|job| is_alive(job)).cloned()
+        let named = self.named();
+        let ByName(core) = named.get(name).filter(|ByName(core)| is_alive(core))?;
+        Some(self.job_of(Arc::clone(core)))
     }
 
     /// All jobs with a name that are alive, by name.
     pub fn jobs(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> =
-            self.named().values().filter(|job| is_alive(job)).cloned().collect();
+        let alive = |ByName(core): &ByName| is_alive(core).then(|| self.job_of(Arc::clone(core)));
+        let mut jobs: Vec<Job> = self.named().iter().filter_map(alive).collect();
         jobs.sort_by(|one, other| one.name().cmp(other.name()));
         jobs
     }
 
     /// Ends the job of this name; `false` if there is none that is alive.
     pub fn cancel(&self, name: &str) -> bool {
-        let job = self.named().remove(name);
-        job.is_some_and(|job| job.cancel())
+        let named = self.named().take(name);
+        named.is_some_and(|ByName(core)| self.job_of(core).cancel())
     }
 
     /// How it stands, and what the kernel granted.
@@ -332,7 +344,7 @@ impl Scheduler {
         self.intakes.iter().for_each(|intake| intake.close());
     }
 
-    fn named(&self) -> MutexGuard<'_, HashMap<Arc<str>, Job>> {
+    fn named(&self) -> MutexGuard<'_, HashSet<ByName>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -346,8 +358,31 @@ impl Drop for Scheduler {
     }
 }
 
-fn is_alive(job: &Job) -> bool {
-    matches!(job.0.phase(), Phase::Active | Phase::Paused)
+fn is_alive(core: &Core) -> bool {
+    matches!(core.phase(), Phase::Active | Phase::Paused)
+}
+
+/// A job that is found by its name.
+struct ByName(Arc<Core>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        self.0.name()
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
 }
 
 fn within(what: &'static str, value: usize, most: usize) -> Result<(), Error> {

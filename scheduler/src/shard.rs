@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Sleeper};
 use crate::intake::Intake;
-use crate::job::Core;
 use crate::pool::{Pool, tid};
 use crate::realtime::{self, RealTime, Wish};
+use crate::request::Order;
 use crate::roster::{Desk, Roster};
-use crate::run::{Firing, Skipped};
+use crate::run::Skipped;
 use crate::{Error, Mono};
 
 /// So many requests are taken before the time is looked at again: a flood delays no timer for long.
@@ -44,8 +44,8 @@ pub(crate) struct Shard {
 struct Counter(Arc<Pool>);
 
 impl Desk for Counter {
-    fn submit(&mut self, core: &Arc<Core>, firing: Firing) -> Result<(), Firing> {
-        self.0.submit(core, firing)
+    fn submit(&mut self, order: Order) -> Result<(), Order> {
+        self.0.submit(order)
     }
 
     fn skip(&mut self, skipped: Skipped) {
@@ -115,7 +115,7 @@ impl Shard {
         let sleep_until = until.map(|until| Mono(until.0.saturating_sub(spin_ns)));
         let now = self.clock.mono();
         if sleep_until.is_none_or(|sleep_until| now < sleep_until) {
-            if !self.intake.may_sleep(known) {
+            if !self.intake.may_sleep(sleep_until, known) {
                 return;
             }
             self.sleeper.sleep(sleep_until);

@@ -111,14 +111,16 @@ impl Store for Memory {
 
     fn begin<'a>(&'a self, firing: &'a Firing) -> Answer<'a, Permit> {
         // A one-shot has no name and no next.
-        if !firing.triggered && !firing.job.is_empty() {
-            self.lock().decided(&firing.job, firing.nominal);
+        if let Some(job) = firing.job.shared().filter(|_| !firing.triggered) {
+            self.lock().decided(job, firing.nominal);
         }
         at_once(Permit::Granted)
     }
 
     fn end<'a>(&'a self, run: &'a Run) -> Answer<'a, ()> {
-        keep(&mut self.lock().runs, run.clone(), self.most);
+        if self.most > 0 {
+            keep(&mut self.lock().runs, run.clone(), self.most);
+        }
         at_once(())
     }
 

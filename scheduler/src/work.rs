@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 
 use crate::context::Context;
 
@@ -59,23 +58,19 @@ impl Work {
     {
         Self(Kind::Blocking(Box::new(move |context| f(context).said())))
     }
+}
 
-    /// A future that is made once.
-    pub(crate) fn once<F, D>(f: F) -> Self
-    where
-        F: FnOnce(Context) -> D + Send + 'static,
-        D: Future<Output: Ending> + Send + 'static,
-    {
-        let f = Mutex::new(Some(f));
-        Self(Kind::Future(Box::new(move |context| {
-            let taken = f.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let doing = taken.map(|f| f(context));
-            Box::pin(async move {
-                match doing {
-                    Some(doing) => doing.await.said(),
-                    None => Err("it ran before".to_owned()),
-                }
-            })
-        })))
-    }
+/// A future that is made once.
+pub(crate) type Shot = Box<dyn FnOnce(Context) -> Doing + Send>;
+
+/// Makes it of a user's function.
+pub(crate) fn shot<F, D>(f: F) -> Shot
+where
+    F: FnOnce(Context) -> D + Send + 'static,
+    D: Future<Output: Ending> + Send + 'static,
+{
+    Box::new(move |context| {
+        let doing = f(context);
+        Box::pin(async move { doing.await.said() })
+    })
 }

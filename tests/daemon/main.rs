@@ -13,6 +13,7 @@ use std::process::Command;
 use std::thread;
 
 use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User};
 
 use daemon::{CRONX, Daemon, eventually, is_alive};
 
@@ -43,6 +44,27 @@ fn a_name_from_outside_is_plain_text_everywhere() {
     daemon.says(r"\x1b]0;x\x07</script>: \x1b[2Jred");
     let status = daemon.status();
     assert_eq!(status["jobs"][0]["name"], "\u{1b}]0;x\u{7}</script>");
+}
+
+/// Of root's daemon; any other refuses the file.
+#[test]
+fn a_command_is_the_user_that_it_is_to_be() {
+    let shell = "echo \"$(id -u) of $(id -G), $USER\"; echo $(grep ^CapEff /proc/self/status)";
+    let text = job("a", "@every 50ms", shell, "user = 'nobody'");
+    if Uid::effective().is_root() {
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let daemon = Daemon::start(&text);
+        daemon.says(&format!("a: {} of {}, nobody\n", nobody.uid, nobody.gid));
+        daemon.says("a: CapEff: 0000000000000000");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.toml");
+    fs::write(&file, text).unwrap();
+    let output = Command::new(CRONX).args(["run", "--check"]).arg(file).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("user: only a daemon that root runs can run a command as"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

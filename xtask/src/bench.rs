@@ -10,6 +10,7 @@ mod probes;
 mod scheduler;
 mod shuffle;
 mod statistics;
+mod steal;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,17 +26,8 @@ pub(crate) enum Bench {
     /// What the probes cost, beside runqlat, runqslower, bpftrace and perf.
     Probes(Extent),
     /// What timers cost beside those of others, and how late a scheduler under load starts what is due.
-    Scheduler {
-        /// How many rounds.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-        rounds: u32,
-        /// No more live timers than this.
-        #[arg(long, default_value_t = 10_000_000)]
-        most: u64,
-        /// For how long lateness is measured, each time.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
-        seconds: u64,
-    },
+    #[command(mut_arg("rounds", |rounds| rounds.default_value("5")))]
+    Scheduler(scheduler::Campaign),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -66,7 +58,7 @@ pub(crate) struct Extent {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
-        Bench::Scheduler { rounds, most, seconds } => scheduler::run(*rounds, *most, *seconds),
+        Bench::Scheduler(campaign) => scheduler::run(campaign),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }

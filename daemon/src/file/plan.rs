@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use cronx_scheduler::{Dst, JobOptions, Overlap, Policy, Retry, Spec, Utc};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
+use nix::unistd::Uid;
 use toml::Spanned;
 
 use super::raw::{Output, RawHttp, RawJob, RawRetry};
@@ -49,6 +50,17 @@ pub struct Command {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) output: Output,
+    /// Who it runs as; nothing is who the daemon is.
+    pub(crate) user: Option<User>,
+}
+
+/// A user of this machine, as the system's database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) home: PathBuf,
 }
 
 /// An HTTP call.
@@ -165,6 +177,7 @@ fn action(job: &Spanned<RawJob>) -> Result<Action, Fault> {
             only_commands_have("env", raw.env.as_ref())?;
             only_commands_have("cwd", raw.cwd.as_ref())?;
             only_commands_have("output", raw.output.as_ref())?;
+            only_commands_have("user", raw.user.as_ref())?;
             Ok(Action::Call(Arc::new(call(http.get_ref())?)))
         }
         (Some(argv), Some(_)) => Err(wrong(argv, "a job has a command or http, and not both")),
@@ -196,7 +209,23 @@ fn command(raw: &RawJob, argv: &Spanned<Vec<String>>) -> Result<Command, Fault> 
         env: env.transpose()?.unwrap_or_default(),
         cwd: raw.cwd.as_ref().map(|cwd| cwd.get_ref().clone()),
         output: raw.output.as_ref().map_or(Output::Log, |output| *output.get_ref()),
+        user: raw.user.as_ref().map(user).transpose()?,
     })
+}
+
+/// Only root can be somebody else.
+fn user(name: &Spanned<String>) -> Result<User, Fault> {
+    if !Uid::effective().is_root() {
+        return Err(wrong(name, "only a daemon that root runs can run a command as another user"));
+    }
+    let shown = name.get_ref();
+    if shown.contains('\0') {
+        return Err(wrong(name, "no name of a user has a NUL"));
+    }
+    let cannot = |errno| wrong(name, format!("the user '{shown}' cannot be looked up: {errno}"));
+    let found = nix::unistd::User::from_name(shown).map_err(cannot)?;
+    let found = found.ok_or_else(|| wrong(name, format!("there is no user '{shown}'")))?;
+    Ok(User { name: found.name, uid: found.uid.as_raw(), gid: found.gid.as_raw(), home: found.dir })
 }
 
 fn checked(env: &Spanned<BTreeMap<String, String>>) -> Result<(), Fault> {

@@ -94,6 +94,7 @@ pub(super) struct RawJob {
     pub(super) env: Option<Spanned<BTreeMap<String, String>>>,
     pub(super) cwd: Option<Spanned<PathBuf>>,
     pub(super) output: Option<Spanned<Output>>,
+    pub(super) user: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,
     pub(super) timeout: Option<Spanned<Span>>,
     pub(super) grace: Option<Span>,

@@ -56,7 +56,7 @@ fn what_nobody_knows() {
     refused(
         &with("retries = 3"),
         expect![
-            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`"
+            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`"
         ],
     );
     refused(
@@ -353,4 +353,32 @@ fn a_changed_byte_is_taken_or_refused_in_one_line() {
             }
         }
     }
+}
+
+#[test]
+fn a_command_runs_as_another_user_only_of_roots_daemon() {
+    if !nix::unistd::Uid::effective().is_root() {
+        refused(
+            &with("user = 'nobody'"),
+            expect![
+                "line 4, [job.a] user: only a daemon that root runs can run a command as another user"
+            ],
+        );
+        return;
+    }
+    refused(
+        &with("user = 'no-such-user'"),
+        expect!["line 4, [job.a] user: there is no user 'no-such-user'"],
+    );
+    let Action::Command(command) = &plan("user = 'root'").action else { panic!("it is a command") };
+    let user = command.user.as_ref().unwrap();
+    assert_eq!((user.name.as_str(), user.uid, user.gid), ("root", 0, 0));
+}
+
+#[test]
+fn a_call_is_nobodys() {
+    refused(
+        "[job.a]\nschedule = '@daily'\nuser = 'root'\nhttp = { url = 'http://a' }\n",
+        expect!["line 3, [job.a] user: a job with http has no user"],
+    );
 }

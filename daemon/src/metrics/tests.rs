@@ -9,7 +9,7 @@ const CANARY: &str = "\x1b]0;x\x07</script>\"} 1\n# EOF\\";
 
 fn run(job: &str, worker_tid: u32, outcome: Outcome) -> Run {
     let firing = Firing {
-        job: Arc::from(job),
+        job: Arc::<str>::from(job).into(),
         nominal: Utc(0),
         attempt: 1,
         number: 0,

@@ -1,6 +1,8 @@
 //! A clock that stands still until a test moves it.
 
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::{Clock, Notify, Reading, Sleeper};
@@ -35,13 +37,15 @@ struct State {
     reading: Reading,
     /// Moves that nobody has slept through: a step wakes everybody.
     steps: u64,
+    /// Those who wait for a time to pass, and look whether it has at each move.
+    waiting: Vec<Waker>,
 }
 
 impl FakeClock {
     /// Stands at this instant of UTC; the other clocks stand at their beginning.
     pub fn new(utc: Utc) -> Self {
         let reading = Reading { mono: Mono(0), utc, boot_ns: 0 };
-        let state = Mutex::new(State { reading, steps: 0 });
+        let state = Mutex::new(State { reading, steps: 0, waiting: Vec::new() });
         Self(Arc::new(Shared { state, changed: Condvar::new() }))
     }
 
@@ -68,8 +72,12 @@ impl FakeClock {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.lock());
+        let mut state = self.0.lock();
+        change(&mut state);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.0.changed.notify_all();
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -90,6 +98,19 @@ impl Shared {
 impl Clock for FakeClock {
     fn read(&self) -> Reading {
         self.0.lock().reading
+    }
+
+    fn after(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = Arc::clone(&self.0);
+        let until = clock.lock().reading.mono + time;
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut state = clock.lock();
+            if state.reading.mono >= until {
+                return Poll::Ready(());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        }))
     }
 
     fn sleeper(&self) -> Result<Box<dyn Sleeper>, Error> {

@@ -51,6 +51,10 @@ impl Clock for SystemClock {
         Mono(nanoseconds(Read::CLOCK_MONOTONIC) as u64)
     }
 
+    fn utc(&self) -> Utc {
+        Utc(nanoseconds(Read::CLOCK_REALTIME))
+    }
+
     fn sleeper(&self) -> Result<Box<dyn Sleeper>, Error> {
         Ok(Box::new(SystemSleeper::new()?))
     }

@@ -11,7 +11,7 @@ mod sleepy;
 
 mod sync {
     pub(super) use loom::cell::UnsafeCell;
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+    pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 use std::sync::Arc;
@@ -66,17 +66,56 @@ fn no_wake_up_is_lost() {
             let (ring, sleepy, rung) = (Arc::clone(&ring), Arc::clone(&sleepy), Arc::clone(&rung));
             thread::spawn(move || {
                 ring.push(value).unwrap();
-                if sleepy.rouse() {
+                if sleepy.rouse(|| u64::from(value)) {
                     rung.store(true, Ordering::Release);
                 }
             })
         };
         let pushes = [push(1), push(2)];
-        let sleeps = ring.pop().is_none() && sleepy.doze(|| ring.is_empty());
+        let sleeps = ring.pop().is_none() && sleepy.doze(u64::MAX, || ring.is_empty());
         for push in pushes {
             push.join().unwrap();
         }
         assert!(!sleeps || rung.load(Ordering::Acquire));
+    });
+}
+
+/// What comes before the sleeper wakes by itself is seen or rung for, even behind one that can wait and
+/// is not wholly there.
+#[test]
+fn what_cannot_wait_is_not_slept_over() {
+    // Without a bound it takes minutes; two preemptions are enough to lose it without the second look.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let ring = Arc::new(Ring::new(2));
+        let sleepy = Arc::new(Sleepy::default());
+        let push = |due_ns: u64| {
+            let (ring, sleepy) = (Arc::clone(&ring), Arc::clone(&sleepy));
+            thread::spawn(move || {
+                let number = ring.push(due_ns).unwrap();
+                sleepy.rouse(|| if ring.is_followed(number) { 0 } else { due_ns })
+            })
+        };
+        let [early, late] = [push(5), push(15)];
+        let sleeps = ring.pop().is_none() && sleepy.doze(10, || ring.is_empty());
+        let rang = [early, late].map(|push| push.join().unwrap());
+        assert!(!sleeps || rang.contains(&true));
+    });
+}
+
+#[test]
+fn what_can_wait_rings_nobody() {
+    loom::model(|| {
+        let ring = Arc::new(Ring::new(2));
+        let sleepy = Arc::new(Sleepy::default());
+        let (pushed, asked) = (Arc::clone(&ring), Arc::clone(&sleepy));
+        let push = thread::spawn(move || {
+            let number = pushed.push(()).unwrap();
+            asked.rouse(|| if pushed.is_followed(number) { 0 } else { 15 })
+        });
+        let _ = ring.pop().is_none() && sleepy.doze(10, || ring.is_empty());
+        assert!(!push.join().unwrap());
     });
 }
 
@@ -91,14 +130,14 @@ fn no_news_is_slept_over() {
             let (sleepy, news, [closed, rung]) = &*other;
             closed.store(true, Ordering::Release);
             news.fetch_add(1, Ordering::Release);
-            if sleepy.rouse() {
+            if sleepy.rouse(|| 0) {
                 rung.store(true, Ordering::Release);
             }
         });
         let (sleepy, news, [closed, rung]) = &*shared;
         let known = news.load(Ordering::Acquire);
         let saw = closed.load(Ordering::Acquire);
-        let sleeps = !saw && sleepy.doze(|| news.load(Ordering::Acquire) == known);
+        let sleeps = !saw && sleepy.doze(u64::MAX, || news.load(Ordering::Acquire) == known);
         close.join().unwrap();
         assert!(!sleeps || rung.load(Ordering::Acquire));
     });

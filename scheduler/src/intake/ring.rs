@@ -46,8 +46,8 @@ impl<T> Ring<T> {
         &self.cells[number & (self.cells.len() - 1)]
     }
 
-    /// Adds it at the end, or gives it back if there is no room.
-    pub(crate) fn push(&self, value: T) -> Result<(), T> {
+    /// Adds it at the end and says which number it has, or gives it back if there is no room.
+    pub(crate) fn push(&self, value: T) -> Result<usize, T> {
         let mut number = self.tail.load(Ordering::Relaxed);
         loop {
             let cell = self.cell(number);
@@ -70,11 +70,18 @@ impl<T> Ring<T> {
                     // SAFETY: the turn is this push's, and nobody else has its number.
                     cell.value.with_mut(|cell| unsafe { (*cell).write(value) });
                     cell.turn.store(next, Ordering::Release);
-                    return Ok(());
+                    return Ok(number);
                 }
                 Err(now) => number = now,
             }
         }
+    }
+
+    /// For who pushed under this number: whether the next one is there. If so it was there first, and the
+    /// consumer could not see it then.
+    pub(crate) fn is_followed(&self, number: usize) -> bool {
+        let next = number.wrapping_add(1);
+        self.cell(next).turn.load(Ordering::Acquire) == next.wrapping_add(1)
     }
 
     /// Takes the first one; `None` if there is none that is wholly there.

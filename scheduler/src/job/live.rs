@@ -1,6 +1,6 @@
 //! What a job has once something of it has happened: most of 100,000 jobs have had nothing yet.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
@@ -14,6 +14,9 @@ use crate::run::Outcome;
 #[derive(Default)]
 pub(crate) struct Live {
     begun: AtomicU64,
+    /// Firings at the desk, and those that wait for them.
+    pub(super) busy: AtomicU32,
+    pub(crate) waiting: AtomicU32,
     /// Runs of a lower number have been told to stop.
     stop_below: AtomicU64,
     pub(crate) stop: Notify,
@@ -43,15 +46,7 @@ impl Live {
     }
 
     pub(crate) fn count_ended(&self, outcome: &Outcome) {
-        let which = match outcome {
-            Outcome::Succeeded => 0,
-            Outcome::Failed(_) => 1,
-            Outcome::TimedOut => 2,
-            Outcome::Panicked(_) => 3,
-            Outcome::Cancelled => 4,
-            Outcome::Refused => 5,
-        };
-        self.ended[which].fetch_add(1, Ordering::Relaxed);
+        self.ended[usize::from(number(outcome))].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn count_lateness(&self, lateness_ns: i64) {
@@ -61,8 +56,7 @@ impl Live {
     }
 
     pub(super) fn ended(&self) -> Ended {
-        let [succeeded, failed, timed_out, panicked, cancelled, refused] = read(&self.ended);
-        Ended { succeeded, failed, timed_out, panicked, cancelled, refused }
+        Ended::of(read(&self.ended))
     }
 
     pub(super) fn skipped(&self) -> SkipCounts {
@@ -76,7 +70,27 @@ impl Live {
     }
 }
 
-fn empty() -> Histogram<u32> {
+/// Where an outcome stands among the counts.
+pub(super) fn number(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Succeeded => 0,
+        Outcome::Failed(_) => 1,
+        Outcome::TimedOut => 2,
+        Outcome::Panicked(_) => 3,
+        Outcome::Cancelled => 4,
+        Outcome::Refused => 5,
+    }
+}
+
+impl Ended {
+    /// By the numbers of outcomes.
+    pub(super) fn of(counts: [u64; 6]) -> Self {
+        let [succeeded, failed, timed_out, panicked, cancelled, refused] = counts;
+        Self { succeeded, failed, timed_out, panicked, cancelled, refused }
+    }
+}
+
+pub(super) fn empty() -> Histogram<u32> {
     Histogram::new(2).expect("two digits are between zero and five")
 }
 

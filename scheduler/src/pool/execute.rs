@@ -12,10 +12,10 @@ use super::{Item, Pool};
 use crate::Mono;
 use crate::context::Context;
 use crate::job::Core;
-use crate::request::Done;
+use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
-use crate::work::{Doing, Kind, Said};
+use crate::work::{Doing, Kind, Said, Shot};
 
 /// Where and when user code began, and how it ended.
 struct Ran {
@@ -25,35 +25,40 @@ struct Ran {
 }
 
 /// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
-struct End {
+struct End<'a> {
+    pool: &'a Pool,
     core: Arc<Core>,
-    firing: Option<Firing>,
-    failed: bool,
+    run: Run,
 }
 
-impl Drop for End {
+impl Drop for End<'_> {
     fn drop(&mut self) {
-        if let Some(firing) = self.firing.take() {
-            let core = Arc::clone(&self.core);
-            self.core.intake.tell(Done { core, firing, failed: self.failed });
-        }
+        let failed = self.run.outcome.is_failure().then(|| self.run.firing.clone());
+        self.pool.tell_shard(Done { core: Arc::clone(&self.core), failed }, self.run.finished);
     }
 }
 
 /// Executes a firing, writes it down, and tells its shard.
 pub(super) async fn execute(pool: &Arc<Pool>, item: Item) {
-    let Item { core, firing, enqueued } = item;
+    let Item { order: Order { core, firing, shot }, enqueued } = item;
     let dequeued = pool.clock.mono();
-    let mut end = End { core: Arc::clone(&core), firing: Some(firing.clone()), failed: false };
-    let ran = if_permitted(pool, &core, &firing).await;
-    let finished = pool.clock.mono();
-    let Ran { started, worker_tid, outcome } = ran;
-    end.failed = outcome.is_failure();
+    // Until it is known better: nothing of it began.
+    let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
     let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
-    pool.note(&core, &run).await;
+    let mut end = End { pool, core, run };
+    let ran = if_permitted(pool, &end.core, &end.run.firing, shot).await;
+    end.run.finished = pool.clock.mono();
+    (end.run.started, end.run.worker_tid, end.run.outcome) =
+        (ran.started, ran.worker_tid, ran.outcome);
+    pool.note(&end.core, &end.run).await;
 }
 
-async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ran {
+async fn if_permitted(
+    pool: &Arc<Pool>,
+    core: &Arc<Core>,
+    firing: &Firing,
+    shot: Option<Shot>,
+) -> Ran {
     match pool.store.begin(firing).await {
         Ok(Permit::Granted) => {
             let context = Context {
@@ -63,7 +68,7 @@ async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ra
                 trace: firing.trace,
                 number: firing.number,
             };
-            begin(pool, context).await
+            begin(pool, context, shot).await
         }
         Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
         Err(error) => {
@@ -80,14 +85,24 @@ impl Ran {
     }
 }
 
-async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
+async fn begin(pool: &Arc<Pool>, context: Context, shot: Option<Shot>) -> Ran {
     let core = Arc::clone(&context.core);
-    match &core.work.0 {
+    if let Some(shot) = shot {
+        let (started, worker_tid) = (pool.clock.mono(), tid());
+        // Nothing tells it to stop, and it may take as long as it likes.
+        let outcome = match catch_unwind(AssertUnwindSafe(|| shot(context))) {
+            Ok(doing) => ended(Caught(Some(doing)).await),
+            Err(panic) => Outcome::Panicked(message(&*panic)),
+        };
+        return Ran { started, worker_tid, outcome };
+    }
+    let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
+    match &named.work.0 {
         Kind::Future(f) => {
             let (started, worker_tid) = (pool.clock.mono(), tid());
             let stopped = context.clone();
             let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
-                Ok(doing) => future(doing, &stopped).await,
+                Ok(doing) => future(pool, doing, &stopped).await,
                 Err(panic) => Outcome::Panicked(message(&*panic)),
             };
             Ran { started, worker_tid, outcome }
@@ -97,29 +112,33 @@ async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
 }
 
 /// Until the first of: its end, its timeout, the word to stop.
-async fn future(doing: Doing, context: &Context) -> Outcome {
+async fn future(pool: &Pool, doing: Doing, context: &Context) -> Outcome {
     let core = &context.core;
-    let mut stop = pin!(core.live().stop.notified());
+    let Some(live) = core.live() else { return Outcome::Cancelled };
+    let mut stop = pin!(live.stop.notified());
     stop.as_mut().enable();
     if context.is_stopped() {
         return Outcome::Cancelled;
     }
-    let said = tokio::select! {
+    tokio::select! {
         biased;
-        said = Caught(Some(doing)) => said,
-        () = timeout(core.options.timeout) => return Outcome::TimedOut,
-        () = stop => return Outcome::Cancelled,
-    };
-    match said {
-        Ok(said) => outcome(said),
-        Err(panic) => Outcome::Panicked(message(&*panic)),
+        said = Caught(Some(doing)) => ended(said),
+        () = timeout(pool, core.options().timeout) => Outcome::TimedOut,
+        () = stop => Outcome::Cancelled,
     }
 }
 
-async fn timeout(timeout: Option<Duration>) {
+async fn timeout(pool: &Pool, timeout: Option<Duration>) {
     match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
+        Some(timeout) => pool.clock.after(timeout).await,
         None => std::future::pending().await,
+    }
+}
+
+fn ended(said: Result<Said, Box<dyn Any + Send>>) -> Outcome {
+    match said {
+        Ok(said) => outcome(said),
+        Err(panic) => Outcome::Panicked(message(&*panic)),
     }
 }
 
@@ -129,7 +148,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context) -> Ran {
     let work = move || {
         let (started, worker_tid) = (clock.mono(), tid());
         let core = Arc::clone(&context.core);
-        let Kind::Blocking(f) = &core.work.0 else {
+        let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
             return Ran { started, worker_tid, outcome: Outcome::Refused };
         };
         let asked = context.clone();
@@ -138,7 +157,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context) -> Ran {
         let outcome = match said {
             Err(panic) => Outcome::Panicked(message(&*panic)),
             Ok(_) if asked.is_stopped() => Outcome::Cancelled,
-            Ok(_) if core.options.timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
+            Ok(_) if core.options().timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
             Ok(said) => outcome(said),
         };
         Ran { started, worker_tid, outcome }

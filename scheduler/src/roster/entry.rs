@@ -1,88 +1,83 @@
 //! The jobs of a roster, by slot.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::Utc;
 use crate::job::{Core, Phase};
 use crate::run::Firing;
 use crate::wheel::Key;
+use crate::work::Shot;
 
 /// A job on its shard.
 pub(super) struct Entry {
     pub(super) core: Arc<Core>,
-    /// The last nominal instant that was decided.
-    pub(super) cursor: Utc,
     pub(super) timer: Option<Key>,
-    /// Firings that wait for runs of their own job; most jobs never have any.
-    waiting: Option<Box<Waiting>>,
+    /// The code of a one-shot that was not handed over.
+    pub(super) shot: Option<Shot>,
     /// Whether it stands among the stalled.
     pub(super) stalled: bool,
 }
 
-/// A row of firings, behind a pointer.
-#[derive(Default)]
-struct Waiting(VecDeque<Firing>);
+/// Entries of a page.
+const PAGE: usize = 1024;
+/// There may be millions of them.
+const _: () = assert!(size_of::<Option<Entry>>() == 40);
 
 impl Entry {
-    pub(super) fn waiting(&self) -> u32 {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.0.len() as u32)
-    }
-
     /// Whether nothing of it is left to start.
     pub(super) fn may_go(&self) -> bool {
         let cancelled = self.core.phase() == Phase::Cancelled;
-        cancelled || (self.waiting() == 0 && !self.stalled && self.timer.is_none())
-    }
-
-    /// Puts it behind those that wait, or before them.
-    pub(super) fn wait(&mut self, firing: Firing, first: bool) {
-        let waiting = &mut self.waiting.get_or_insert_default().0;
-        if first {
-            waiting.push_front(firing);
-        } else {
-            waiting.push_back(firing);
-        }
-        self.core.waiting.store(self.waiting(), Ordering::Relaxed);
-    }
-
-    /// The first one that waits.
-    pub(super) fn next(&mut self) -> Option<Firing> {
-        let next = self.waiting.as_mut()?.0.pop_front();
-        self.core.waiting.store(self.waiting(), Ordering::Relaxed);
-        next
+        cancelled || (self.core.waiting() == 0 && !self.stalled && self.timer.is_none())
     }
 }
 
 /// All jobs of one roster.
 #[derive(Default)]
 pub(super) struct Entries {
-    entries: Vec<Option<Entry>>,
+    /// Pages that never move.
+    pages: Vec<Vec<Option<Entry>>>,
     free: Vec<u32>,
+    /// Firings that wait for runs of their own job; most jobs never have any.
+    waiting: HashMap<u32, VecDeque<Firing>>,
 }
 
 impl Entries {
-    pub(super) fn insert(&mut self, core: Arc<Core>, cursor: Utc) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() as u32 - 1
-        });
+    pub(super) fn insert(&mut self, core: Arc<Core>, shot: Option<Shot>) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| self.unused());
         core.slot.store(slot, Ordering::Relaxed);
-        let entry = Entry { core, cursor, timer: None, waiting: None, stalled: false };
-        self.entries[slot as usize] = Some(entry);
+        let entry = Entry { core, timer: None, shot, stalled: false };
+        if let Some(place) = self.place(slot) {
+            *place = Some(entry);
+        }
         slot
     }
 
+    fn unused(&mut self) -> u32 {
+        let slot = self.slots().end;
+        if (slot as usize).is_multiple_of(PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        if let Some(last) = self.pages.last_mut() {
+            last.push(None);
+        }
+        slot
+    }
+
+    fn place(&mut self, slot: u32) -> Option<&mut Option<Entry>> {
+        self.pages.get_mut(slot as usize / PAGE)?.get_mut(slot as usize % PAGE)
+    }
+
     pub(super) fn remove(&mut self, slot: u32) {
-        if let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::take) {
+        if let Some(entry) = self.place(slot).and_then(Option::take) {
             entry.core.slot.store(u32::MAX, Ordering::Relaxed);
+            self.waiting.remove(&slot);
             self.free.push(slot);
         }
     }
 
     pub(super) fn get(&mut self, slot: u32) -> Option<&mut Entry> {
-        self.entries.get_mut(slot as usize)?.as_mut()
+        self.place(slot)?.as_mut()
     }
 
     /// The entry of this job, if it is still here.
@@ -91,17 +86,41 @@ impl Entries {
         Arc::ptr_eq(&entry.core, core).then_some(entry)
     }
 
-    pub(super) fn set_cursor(&mut self, slot: u32, cursor: Utc) {
-        if let Some(entry) = self.get(slot) {
-            entry.cursor = cursor;
+    /// Puts a firing behind those that wait, or before them.
+    pub(super) fn wait(&mut self, slot: u32, firing: Firing, first: bool) {
+        let waiting = self.waiting.entry(slot).or_default();
+        if first {
+            waiting.push_front(firing);
+        } else {
+            waiting.push_back(firing);
+        }
+        self.count_waiting(slot);
+    }
+
+    /// The first one that waits.
+    pub(super) fn next(&mut self, slot: u32) -> Option<Firing> {
+        let next = self.waiting.get_mut(&slot)?.pop_front();
+        self.count_waiting(slot);
+        next
+    }
+
+    /// Lets the owner see it.
+    fn count_waiting(&mut self, slot: u32) {
+        let count = self.waiting.get(&slot).map_or(0, VecDeque::len) as u32;
+        if let Some(live) = self.get(slot).and_then(|entry| entry.core.live()) {
+            live.waiting.store(count, Ordering::Relaxed);
+        }
+        if count == 0 {
+            self.waiting.remove(&slot);
         }
     }
 
     pub(super) fn slots(&self) -> std::ops::Range<u32> {
-        0..self.entries.len() as u32
+        let last = self.pages.last().map_or(PAGE, Vec::len);
+        0..(self.pages.len() * PAGE + last - PAGE) as u32
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.slots().len() - self.free.len()
     }
 }

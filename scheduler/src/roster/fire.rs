@@ -7,6 +7,7 @@ use super::{Desk, Roster, Stalled};
 use crate::job::{Core, Phase, When};
 use crate::policy::overlap::{Admission, admit};
 use crate::policy::{Overlap, Why, misfire};
+use crate::request::Order;
 use crate::run::{Firing, Skipped};
 use crate::spec::Spec;
 use crate::{Mono, Utc};
@@ -24,31 +25,29 @@ impl Roster {
     /// Sets the timer for what is due next.
     pub(super) fn arm(&mut self, slot: u32) {
         let Some(entry) = self.entries.get(slot) else { return };
-        let (core, cursor) = (Arc::clone(&entry.core), entry.cursor);
-        match &core.when {
-            When::Spec(spec) => self.arm_for(slot, &core, spec.after(cursor)),
-            When::At(utc) => self.arm_at(slot, &core, *utc, self.mono(*utc)),
-            When::After(due, utc) => self.arm_at(slot, &core, *utc, *due),
+        let core = Arc::clone(&entry.core);
+        match core.when() {
+            When::Spec(spec) => self.arm_for(slot, &core, spec.after(core.cursor())),
+            When::At(utc) => self.arm_at(slot, &core, self.mono(utc)),
+            When::After(due, _) => self.arm_at(slot, &core, due),
         }
     }
 
     /// For a schedule whose next instant this is; without one, it has ended.
     fn arm_for(&mut self, slot: u32, core: &Arc<Core>, next: Option<Utc>) {
         if let Some(next) = next {
-            self.arm_at(slot, core, next, self.mono(next + core.jitter()));
+            self.arm_at(slot, core, self.mono(next + core.jitter()));
         } else {
             core.turn(Phase::Active, Phase::Ended);
-            core.plan(None);
             self.remove_if_over(slot);
         }
     }
 
-    fn arm_at(&mut self, slot: u32, core: &Arc<Core>, nominal: Utc, due: Mono) {
-        core.plan(Some(nominal));
+    fn arm_at(&mut self, slot: u32, core: &Core, due: Mono) {
         if self.closed || core.phase() != Phase::Active {
             return;
         }
-        let key = self.wheel.insert(due.0, core.options.priority, slot);
+        let key = self.wheel.insert(due.0, core.options().priority, slot);
         if let Some(entry) = self.entries.get(slot) {
             entry.timer = Some(key);
         }
@@ -70,11 +69,29 @@ impl Roster {
         if self.closed || core.phase() != Phase::Active {
             return self.remove_if_over(slot);
         }
-        match &core.when {
+        match core.when() {
             When::Spec(spec) => self.fire_all(slot, &core, spec, desk),
-            When::At(utc) => self.fire_once(slot, &core, *utc, self.mono(*utc), desk),
-            When::After(due, utc) => self.fire_once(slot, &core, *utc, *due, desk),
+            When::At(utc) => self.fire_once(slot, &core, utc, self.mono(utc), desk),
+            When::After(due, utc) => self.fire_once(slot, &core, utc, due, desk),
         }
+    }
+
+    /// Fires a one-shot before its time, which is its only firing then.
+    pub(super) fn fire_early(
+        &mut self,
+        slot: u32,
+        core: &Arc<Core>,
+        nominal: Utc,
+        desk: &mut impl Desk,
+    ) {
+        core.turn(Phase::Paused, Phase::Active);
+        if core.phase() != Phase::Active {
+            return;
+        }
+        if let Some(key) = self.entries.get(slot).and_then(|entry| entry.timer.take()) {
+            self.wheel.cancel(key);
+        }
+        self.fire_once(slot, core, nominal, self.now.mono, desk);
     }
 
     fn fire_once(
@@ -87,10 +104,7 @@ impl Roster {
     ) {
         let firing = self.firing(core, nominal, due);
         match self.start(core, firing, desk) {
-            Ok(()) => {
-                core.turn(Phase::Active, Phase::Ended);
-                core.plan(None);
-            }
+            Ok(()) => _ = core.turn(Phase::Active, Phase::Ended),
             Err(_) => self.stall(slot),
         }
     }
@@ -102,12 +116,12 @@ impl Roster {
         while let Some(nominal) = next.filter(|&next| next <= now) {
             let firing = self.firing(core, nominal, self.mono(nominal + core.jitter()));
             match self.meet(slot, firing, desk) {
-                Met::Decided => self.entries.set_cursor(slot, nominal),
+                Met::Decided => core.set_cursor(nominal),
                 // What comes after it meets the same.
                 Met::LeftOut => self.leave_out(slot, now, Why::Overlap, desk),
                 Met::NoRoom(_) => return self.stall(slot),
             }
-            next = self.entries.get(slot).and_then(|entry| spec.after(entry.cursor));
+            next = spec.after(core.cursor());
         }
         self.arm_for(slot, core, next);
     }
@@ -120,9 +134,9 @@ impl Roster {
         spec: &Spec,
         desk: &mut impl Desk,
     ) -> Option<Utc> {
-        let policy = &core.options.policy;
+        let policy = &core.options().policy;
         let now = self.utc_of(core);
-        let cursor = self.entries.get(slot)?.cursor;
+        let cursor = core.cursor();
         let first = spec.after(cursor)?;
         if first >= now - policy.grace {
             return Some(first);
@@ -135,14 +149,15 @@ impl Roster {
     /// Moves the cursor, and says what it passed.
     pub(super) fn leave_out(&mut self, slot: u32, through: Utc, why: Why, desk: &mut impl Desk) {
         let Some(entry) = self.entries.get(slot) else { return };
-        let cursor = entry.cursor;
-        entry.cursor = cursor.max(through);
         let core = Arc::clone(&entry.core);
-        let When::Spec(spec) = &core.when else { return };
+        let cursor = core.cursor();
+        core.set_cursor(cursor.max(through));
+        let When::Spec(spec) = core.when() else { return };
         let count = spec.count(cursor, through, Skipped::COUNTED);
         if count > 0 {
-            core.live().count_skipped(why, count);
-            desk.skip(Skipped { job: Arc::clone(&core.name), through, count, why });
+            count_skipped(&core, why, count);
+            let job = core.record_name().shared().map(Arc::clone).unwrap_or_default();
+            desk.skip(Skipped { job, through, count, why });
         }
     }
 
@@ -152,13 +167,11 @@ impl Roster {
             Met::Decided => {}
             Met::LeftOut => {
                 if let Some(entry) = self.entries.get(slot) {
-                    entry.core.live().count_skipped(Why::Overlap, 1);
+                    count_skipped(&entry.core, Why::Overlap, 1);
                 }
             }
             Met::NoRoom(firing) => {
-                if let Some(entry) = self.entries.get(slot) {
-                    entry.wait(firing, false);
-                }
+                self.entries.wait(slot, firing, false);
                 self.stall(slot);
             }
         }
@@ -168,19 +181,20 @@ impl Roster {
     fn meet(&mut self, slot: u32, firing: Firing, desk: &mut impl Desk) -> Met {
         let Some(entry) = self.entries.get(slot) else { return Met::LeftOut };
         let core = Arc::clone(&entry.core);
-        let busy = core.busy.load(Ordering::Relaxed);
-        match admit(&core.options.policy, busy, entry.waiting()) {
+        match admit(&core.options().policy, core.busy(), core.waiting()) {
             Admission::Start => match self.start(&core, firing, desk) {
                 Ok(()) => return Met::Decided,
                 Err(firing) => return Met::NoRoom(firing),
             },
-            Admission::Wait => entry.wait(firing, false),
+            Admission::Wait => self.entries.wait(slot, firing, false),
             Admission::Replace => {
-                while entry.next().is_some() {
-                    core.live().count_skipped(Why::Overlap, 1);
+                while self.entries.next(slot).is_some() {
+                    count_skipped(&core, Why::Overlap, 1);
                 }
-                entry.wait(firing, false);
-                core.live().stop_all();
+                self.entries.wait(slot, firing, false);
+                if let Some(live) = core.live() {
+                    live.stop_all();
+                }
             }
             Admission::LeaveOut => return Met::LeftOut,
         }
@@ -191,17 +205,14 @@ impl Roster {
     pub(super) fn start_waiting(&mut self, slot: u32, desk: &mut impl Desk) {
         while let Some(entry) = self.entries.get(slot) {
             let core = Arc::clone(&entry.core);
-            let policy = &core.options.policy;
-            let busy = core.busy.load(Ordering::Relaxed);
-            let full = policy.overlap != Overlap::Allow && busy >= policy.limit.max(1);
+            let policy = &core.options().policy;
+            let full = policy.overlap != Overlap::Allow && core.busy() >= policy.limit.max(1);
             if self.closed || full || core.phase() == Phase::Cancelled {
                 return;
             }
-            let Some(firing) = entry.next() else { return };
+            let Some(firing) = self.entries.next(slot) else { return };
             if let Err(firing) = self.start(&core, firing, desk) {
-                if let Some(entry) = self.entries.get(slot) {
-                    entry.wait(firing, true);
-                }
+                self.entries.wait(slot, firing, true);
                 return self.stall(slot);
             }
         }
@@ -214,16 +225,20 @@ impl Roster {
         mut firing: Firing,
         desk: &mut impl Desk,
     ) -> Result<(), Firing> {
-        firing.number = core.live().number();
+        firing.number = core.number();
         // Counted before a worker can tell of its end.
-        core.busy.fetch_add(1, Ordering::Relaxed);
-        let submitted = desk.submit(core, firing);
-        if submitted.is_ok() {
+        core.occupy();
+        let slot = core.slot.load(Ordering::Relaxed);
+        let shot = self.entries.get(slot).and_then(|entry| entry.shot.take());
+        let Err(back) = desk.submit(Order { core: Arc::clone(core), firing, shot }) else {
             self.busy += 1;
-        } else {
-            core.busy.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        core.release();
+        if let Some(entry) = self.entries.get(slot) {
+            entry.shot = back.shot;
         }
-        submitted
+        Err(back.firing)
     }
 
     /// There was no room: it stays due, and its policy judges it again when there is.
@@ -232,5 +247,11 @@ impl Roster {
             entry.stalled = true;
             self.stalled.push_back(Stalled::Job(slot));
         }
+    }
+}
+
+fn count_skipped(core: &Core, why: Why, count: u64) {
+    if let Some(live) = core.live() {
+        live.count_skipped(why, count);
     }
 }

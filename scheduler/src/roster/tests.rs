@@ -7,7 +7,7 @@ mod table;
 
 use std::time::Duration;
 
-use table::{Table, job, recurring};
+use table::{Table, recurring};
 
 use super::*;
 use crate::job::JobOptions;
@@ -36,10 +36,10 @@ fn a_firing_is_due_at_its_instant() {
 #[test]
 fn one_shots_fire_once_and_are_forgotten() {
     let mut table = Table::new(Utc(0));
-    table.add(job(When::After(Mono(0) + SECOND, Utc(0) + SECOND), JobOptions::default()));
-    table.add(job(When::At(Utc(0) + 2 * SECOND), JobOptions::default()));
+    table.add_shot(Some(Mono(0) + SECOND), Utc(0) + SECOND, 1);
+    table.add_shot(None, Utc(0) + 2 * SECOND, 2);
     // What is past is due at once.
-    table.add(job(When::At(Utc(-5)), JobOptions::default()));
+    table.add_shot(None, Utc(-5), 3);
     table.run_until(Utc(0) + MINUTE);
     assert_eq!(table.started.len(), 3);
     assert_eq!((table.roster.jobs(), table.roster.busy()), (0, 0));
@@ -49,8 +49,8 @@ fn one_shots_fire_once_and_are_forgotten() {
 #[test]
 fn a_one_shot_by_the_wall_moves_with_it_and_one_by_the_clock_does_not() {
     let mut table = Table::new(Utc(0));
-    table.add(job(When::After(Mono(0) + 2 * MINUTE, Utc(0) + 2 * MINUTE), JobOptions::default()));
-    table.add(job(When::At(Utc(0) + 90 * MINUTE), JobOptions::default()));
+    table.add_shot(Some(Mono(0) + 2 * MINUTE), Utc(0) + 2 * MINUTE, 1);
+    table.add_shot(None, Utc(0) + 90 * MINUTE, 2);
     table.step(3_600_000_000_000);
     table.run_for(3 * MINUTE);
     assert_eq!(table.started.len(), 1);

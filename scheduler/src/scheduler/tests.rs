@@ -254,7 +254,7 @@ fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
             until(|| job.status().waiting == 0 && job.status().busy == 1);
         }
         drop(scheduler);
-        job.0.live().stop_all();
+        job.0.live().unwrap().stop_all();
     }
 }
 
@@ -317,6 +317,48 @@ fn the_fake_clock_moves_it_through_a_step_and_a_sleep() {
     due(&|| clock.advance(2 * hour), Utc(0) + 9 * hour);
     assert_eq!(ears.skips.recv_timeout(PATIENCE).map(|skipped| skipped.count), Ok(5));
     assert!(scheduler.drain(PATIENCE));
+}
+
+#[test]
+fn a_timeout_goes_by_the_clock_that_jobs_go_by() {
+    let (store, ears) = told(Permit::Granted, None);
+    let clock = FakeClock::new(Utc(0));
+    let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
+    let options = JobOptions { timeout: Some(PATIENCE * 60), ..JobOptions::default() };
+    let begun = Arc::new(AtomicU64::new(0));
+    let begins = Arc::clone(&begun);
+    let work = Work::future(move |_| {
+        begins.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>()
+    });
+    let job = scheduler.add(definition("slow", "@daily", options), work).unwrap();
+    job.trigger_now().unwrap();
+    until(|| begun.load(Ordering::Relaxed) == 1);
+    clock.advance(PATIENCE * 59);
+    assert!(ears.runs.try_recv().is_err());
+    // It may still be about to ask for its time.
+    until(|| {
+        clock.advance(PATIENCE);
+        ears.runs.try_recv().is_ok_and(|run| run.outcome == Outcome::TimedOut)
+    });
+    assert!(scheduler.drain(PATIENCE));
+}
+
+#[test]
+fn a_one_shot_that_is_triggered_fires_then_and_not_again() {
+    let (store, ears) = told(Permit::Granted, None);
+    let clock = FakeClock::new(Utc(0));
+    let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
+    let job = scheduler.after(PATIENCE, |_| async {}).unwrap();
+    assert_eq!(job.status().next, Some(Utc(0) + PATIENCE));
+    job.trigger_now().unwrap();
+    let run = ears.run();
+    assert_eq!((run.outcome, run.firing.due), (Outcome::Succeeded, Mono(0)));
+    clock.advance(2 * PATIENCE);
+    until(|| scheduler.status().shards.iter().all(|shard| shard.jobs == 0));
+    let status = job.status();
+    assert_eq!((status.phase, status.next, status.ended.succeeded), (Phase::Ended, None, 1));
+    assert!(scheduler.drain(PATIENCE) && ears.runs.try_recv().is_err());
 }
 
 #[test]

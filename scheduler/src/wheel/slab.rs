@@ -1,18 +1,19 @@
-//! Where timers live: pages that never move, and a list of what is free in them.
+//! Where timers live: pages that never move, and the numbers of what is free in them.
 
 /// No timer.
 pub(super) const NONE: u32 = u32::MAX;
 /// Timers of a page: 32 KiB, so that one that is new is no pause.
 const PAGE: usize = 1024;
 
-/// A timer, or room for one.
+/// A timer, or room for one: never in two lines of the cache.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
 pub(super) struct Node {
     pub(super) due_ns: u64,
     /// What comes first of those that are due together: the priority, then the order of insertion.
     /// No two timers have the same.
     pub(super) rank: u64,
-    /// The neighbours in its slot, or the next free room.
+    /// The neighbours in its slot.
     pub(super) next: u32,
     pub(super) previous: u32,
     /// What the caller knows it by.
@@ -39,17 +40,18 @@ const _: () = assert!(size_of::<Node>() == 32);
 /// All timers, by number.
 #[derive(Debug)]
 pub(super) struct Slab {
-    pages: Vec<Box<[Node]>>,
+    pages: Vec<Box<[Node; PAGE]>>,
     /// Numbers below were given out before.
     fresh: u32,
-    /// The first one of those that came back.
-    free: u32,
+    /// Those that came back, the last first. A list through the nodes would take a miss to learn of the
+    /// next.
+    free: Vec<u32>,
     pub(super) live: usize,
 }
 
 impl Default for Slab {
     fn default() -> Self {
-        Self { pages: Vec::new(), fresh: 0, free: NONE, live: 0 }
+        Self { pages: Vec::new(), fresh: 0, free: Vec::new(), live: 0 }
     }
 }
 
@@ -57,15 +59,13 @@ impl Slab {
     /// Room for so many timers in all.
     pub(super) fn reserve(&mut self, timers: usize) {
         while self.pages.len() * PAGE < timers {
-            self.pages.push(vec![EMPTY; PAGE].into_boxed_slice());
+            let page = vec![EMPTY; PAGE].into_boxed_slice();
+            self.pages.push(page.try_into().expect("it has a page's length"));
         }
     }
 
     pub(super) fn take(&mut self, node: Node) -> u32 {
-        let index = if self.free == NONE { self.unused() } else { self.free };
-        if index == self.free {
-            self.free = self.at(index).next;
-        }
+        let index = self.free.pop().unwrap_or_else(|| self.unused());
         *self.at_mut(index) = node;
         self.live += 1;
         index
@@ -79,15 +79,13 @@ impl Slab {
     }
 
     pub(super) fn give_back(&mut self, index: u32) {
-        let free = self.free;
-        let node = self.at_mut(index);
-        (node.place, node.next) = (Place::Free, free);
-        self.free = index;
+        self.at_mut(index).place = Place::Free;
+        self.free.push(index);
         self.live -= 1;
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&Node> {
-        self.pages.get(index as usize / PAGE)?.get(index as usize % PAGE)
+        Some(&self.pages.get(index as usize / PAGE)?[index as usize % PAGE])
     }
 
     pub(super) fn at(&self, index: u32) -> &Node {

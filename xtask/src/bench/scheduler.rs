@@ -1,140 +1,131 @@
-//! `cargo xtask bench scheduler`: timers beside rivals', and the scheduler at work.
+//! `cargo xtask bench scheduler`: timers beside rivals', and the scheduler at work beside others.
 //!
-//! Every reading is a process of its own, in shuffled rounds. Lateness counts from the instant at which
-//! something was due, whatever held up whoever measures.
+//! Every reading is a process of its own. A round plays all who do the same once, in an order that is
+//! drawn, and only readings of one round are compared with each other. Lateness counts from the instant
+//! at which something was due, whatever held up whoever measures.
 
+mod bars;
+mod cyclictest;
+mod figures;
+mod page;
+mod stage;
+
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
+use sha2::{Digest, Sha256};
 
-use super::shuffle;
-use super::statistics::Spread;
+use super::journal::{Journal, Subject};
+use super::{Extent, shuffle, steal};
+use crate::apt::{self, Need};
 use crate::process;
+use figures::{Reading, Round};
+use stage::{Player, Program, Size, Stage};
 
-/// Ours first.
-const RIVALS: [&str; 5] = ["cronx", "delay-queue", "nexus", "hash-wheel", "binary-heap"];
-/// By number of live timers, what one call may cost in nanoseconds.
-const BARS: [(u64, f64); 3] = [(100_000, 30.0), (1_000_000, 100.0), (10_000_000, 100.0)];
+const NEEDS: [Need; 2] = [
+    Need { program: "cyclictest", package: "rt-tests" },
+    Need { program: "taskset", package: "util-linux" },
+];
 
-const MS: f64 = 1e6;
+/// How much of it.
+#[derive(Args)]
+pub(crate) struct Campaign {
+    #[command(flatten)]
+    extent: Extent,
+    /// No more live timers than this.
+    #[arg(long, default_value_t = 10_000_000)]
+    most: u64,
+    /// For how long lateness is measured, each time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+}
 
-/// Plays so many rounds, with at most so many live timers, and prints what came of them.
-pub(super) fn run(rounds: u32, most: u64, seconds: u64) -> Result<()> {
+/// Plays as many rounds as are missing, prints the tables, and leaves them as a page, a table of numbers
+/// and a picture.
+pub(super) fn run(campaign: &Campaign) -> Result<()> {
+    apt::provide(&NEEDS)?;
     let tool = super::tool()?;
-    for (live, bar) in BARS.into_iter().filter(|(live, _)| *live <= most) {
-        let readings = timers(&tool, live, rounds)?;
-        println!("\n{live} live timers, ns a call");
-        for (which, call) in ["insert", "cancel"].into_iter().enumerate() {
-            print!("{}", calls(call, which, &readings, bar)?);
+    let stages = stage::stages(Size { most: campaign.most, seconds: campaign.seconds });
+    let subject = subject(&tool, &stages)?;
+    let rounds_at = super::results()?.join("scheduler.jsonl");
+    let Extent { rounds, fresh, seed } = campaign.extent;
+    let mut journal = Journal::<Round>::open(&rounds_at, &subject, seed, fresh)?;
+    println!("rounds are drawn from seed {}, and kept in {}", journal.seed, rounds_at.display());
+    for number in 1..=rounds {
+        for stage in stages.iter().filter(|stage| number <= stage.rounds(rounds)) {
+            if !journal.rounds.iter().any(|round| round.is(stage, number)) {
+                let round = play(&tool, stage, number, journal.seed)?;
+                println!("{number}/{} {}", stage.rounds(rounds), round.line());
+                journal.push(round)?;
+            }
         }
     }
-    println!();
-    at_work(&tool, rounds, seconds)
+    leave(&tool, &journal, &subject)
 }
 
-/// For each rival, what each round said.
-fn timers(tool: &Path, live: u64, rounds: u32) -> Result<Vec<Vec<Vec<f64>>>> {
-    let mut readings = vec![Vec::new(); RIVALS.len()];
-    for round in 0..rounds {
-        for which in shuffle::order(RIVALS.len(), 1, &format!("timers {live} {round}")) {
-            let (live, seed) = (live.to_string(), (round + 1).to_string());
-            let words = ["timers", "--which", RIVALS[which], "--live", &live, "--seed", &seed];
-            readings[which].push(read(tool, &words, 2)?);
+/// Rounds of this kernel, this build, and what its programs are asked.
+fn subject(tool: &Path, stages: &[Stage]) -> Result<Subject> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+    let spoken: Vec<_> =
+        stages.iter().flat_map(|stage| &stage.players).map(Player::spoken).collect();
+    let mut hash = Sha256::new_with_prefix(spoken.join("\n"));
+    hash.update(fs::read(tool).with_context(|| format!("cannot read {}", tool.display()))?);
+    Ok(Subject { kernel, programs: format!("{:x}", hash.finalize()) })
+}
+
+fn play(tool: &Path, stage: &Stage, number: u32, seed: u64) -> Result<Round> {
+    let order = shuffle::order(stage.players.len(), seed, &format!("{} {number}", stage.name));
+    let readings = order.into_iter().map(|at| read(tool, &stage.players[at]));
+    Ok(Round { stage: stage.name.clone(), number, readings: readings.collect::<Result<_>>()? })
+}
+
+fn read(tool: &Path, player: &Player) -> Result<Reading> {
+    let (stolen_before, began) = (steal::stolen_ticks()?, Instant::now());
+    let numbers = match player.program {
+        Program::Tool => ask(tool, player)?,
+        Program::ToolBesideCyclictest { seconds } => {
+            let beside = cyclictest::start(seconds)?;
+            let numbers = ask(tool, player);
+            let floor = cyclictest::end(beside)?;
+            numbers?.into_iter().chain(floor).collect()
         }
-    }
-    Ok(readings)
-}
-
-/// One line for each, and whether the bar holds: ours under it, and under every rival.
-fn calls(call: &str, which: usize, readings: &[Vec<Vec<f64>>], bar: f64) -> Result<String> {
-    let spread = |rounds: &Vec<Vec<f64>>| {
-        Spread::of(rounds.iter().map(|round| round[which])).context("no round was played")
+        Program::Cyclictest { seconds } => cyclictest::end(cyclictest::start(seconds)?)?.into(),
     };
-    let spreads = readings.iter().map(spread).collect::<Result<Vec<_>>>()?;
-    let line = |(name, spread): (&&str, &Spread)| format!("{call}  {name:<12} {spread}\n");
-    let lines: String = RIVALS.iter().zip(&spreads).map(line).collect();
-    let (ours, theirs) = spreads.split_first().context("nobody played")?;
-    let first = theirs.iter().all(|rival| ours.median < rival.median);
-    let under = if ours.median <= bar { "holds" } else { "does not hold" };
-    let ahead = if first { "ahead of every rival" } else { "not ahead of every rival" };
-    Ok(format!("{lines}{call}  bar {bar} ns: {under}; {ahead}\n"))
+    let wall_ns = began.elapsed().as_nanos() as u64;
+    let stolen_ticks = steal::stolen_ticks()? - stolen_before;
+    Ok(Reading { who: player.who.to_owned(), numbers, wall_ns, stolen_ticks })
 }
 
-fn at_work(tool: &Path, rounds: u32, seconds: u64) -> Result<()> {
-    let seconds = seconds.to_string();
-    for (load, count) in [("shots", "1000000"), ("cron", "100000")] {
-        let words = ["scheduler", "--load", load, "--count", count, "--seconds", &seconds];
-        let readings = (0..rounds).map(|_| read(tool, &words, 9)).collect::<Result<Vec<_>>>()?;
-        print!("{}", lateness(load, count, &readings)?);
-    }
-    let burst = ["scheduler", "--load", "burst", "--count", "100000"];
-    let readings = (0..rounds).map(|_| read(tool, &burst, 2)).collect::<Result<Vec<_>>>()?;
-    let took = median(&readings, |round| round[0] / MS)?;
-    let times = median(&readings, |round| round[0] / round[1])?;
-    println!(
-        "burst of 100000: the last starts after {took} ms (bar 100), {times} of bare spawns (bar 3)"
-    );
-    let submit = ["scheduler", "--load", "submit", "--count", "200000"];
-    let readings = (0..rounds).map(|_| read(tool, &submit, 2)).collect::<Result<Vec<_>>>()?;
-    let flood = median(&readings, |round| round[0])?;
-    let paced = median(&readings, |round| round[1] / 1e3)?;
-    println!(
-        "submit, two producers: P99 {flood:.0} ns in a flood (bar 300), {paced} us to a shard that sleeps (bar 5)"
-    );
-    Ok(())
-}
-
-/// `COUNT`, then P50 P99 P99.9 and the worst of popped, and of started.
-fn lateness(load: &str, count: &str, readings: &[Vec<f64>]) -> Result<String> {
-    let ms = |which: usize| median(readings, |round| round[which] / MS);
-    let line = |name: &str, from: usize| -> Result<String> {
-        let (p50, p99, p999, worst) = (ms(from)?, ms(from + 1)?, ms(from + 2)?, ms(from + 3)?);
-        Ok(format!("  {name:<8} P50 {p50:.3}  P99 {p99:.3}  P99.9 {p999:.3}  worst {worst:.3}\n"))
+fn ask(tool: &Path, player: &Player) -> Result<Vec<f64>> {
+    let mut command = match player.cpu {
+        Some(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", cpu]).arg(tool);
+            command
+        }
+        None => Command::new(tool),
     };
-    let fired = median(readings, |round| round[0])?;
-    let holds = |yes| if yes { "holds" } else { "does not hold" };
-    Ok(format!(
-        "{load}: {count} jobs, {fired:.0} firings measured, lateness in ms\n{}{}  \
-         bars: P99 1 ms {}, P99.9 5 ms {}\n",
-        line("popped", 1)?,
-        line("started", 5)?,
-        holds(ms(6)?.median <= 1.0),
-        holds(ms(7)?.median <= 5.0),
-    ))
-}
-
-fn median(readings: &[Vec<f64>], of: impl Fn(&Vec<f64>) -> f64) -> Result<Spread> {
-    Spread::of(readings.iter().map(of)).context("no round was played")
-}
-
-fn read(tool: &Path, words: &[&str], numbers: usize) -> Result<Vec<f64>> {
-    let said = process::output(Command::new(tool).args(words))?;
+    let said = process::output(command.args(&player.words))?;
     let parsed: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    ensure!(parsed.len() == numbers, "cronx-bench {} says {said:?}", words.join(" "));
+    ensure!(parsed.len() == player.numbers, "`{}` says {said:?}", process::show(&command));
     Ok(parsed)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ours_is_compared_with_the_bar_and_with_every_rival() {
-        let round = |insert: f64| vec![insert, 1.0];
-        let mut readings = vec![vec![round(50.0)]; RIVALS.len()];
-        readings[0] = vec![round(20.0)];
-        let text = calls("insert", 0, &readings, 30.0).unwrap();
-        assert!(text.ends_with("insert  bar 30 ns: holds; ahead of every rival\n"), "{text}");
-        readings[2] = vec![round(10.0)];
-        let text = calls("insert", 0, &readings, 15.0).unwrap();
-        assert!(text.ends_with("bar 15 ns: does not hold; not ahead of every rival\n"), "{text}");
-    }
-
-    #[test]
-    fn lateness_is_told_beside_its_bars() {
-        let reading = vec![100.0, 1e5, 2e5, 3e5, 4e5, 5e5, 6e5, 7e6, 8e6];
-        let text = lateness("shots", "1000", &[reading]).unwrap();
-        assert!(text.ends_with("bars: P99 1 ms holds, P99.9 5 ms does not hold\n"), "{text}");
-    }
+fn leave(tool: &Path, journal: &Journal<Round>, subject: &Subject) -> Result<()> {
+    let results = super::results()?;
+    let [page, csv, svg] = ["md", "csv", "svg"].map(|ext| results.join(format!("scheduler.{ext}")));
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    let text = page::render(&journal.rounds, &subject.kernel, journal.seed);
+    write(&page, &text)?;
+    write(&csv, &page::curves(&journal.rounds))?;
+    process::run(Command::new(tool).arg("plot").args([&csv, &svg]))?;
+    println!("\n{text}");
+    println!("this page is {}, its curves {} and {}", page.display(), csv.display(), svg.display());
+    Ok(())
 }

@@ -20,6 +20,16 @@ impl Spread {
     }
 }
 
+impl std::ops::Div<f64> for Spread {
+    type Output = Self;
+
+    /// The same in another unit.
+    fn div(self, unit: f64) -> Self {
+        let Self { lower, median, upper } = self;
+        Self { lower: lower / unit, median: median / unit, upper: upper / unit }
+    }
+}
+
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);

@@ -1,28 +1,21 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::clock::Notify;
-use crate::intake::Intake;
-use crate::job::{Core, JobOptions, When};
+use crate::job::{Core, JobOptions};
+use crate::request::Order;
 use crate::run::{Firing, TraceId};
+use crate::spec::Spec;
 use crate::work::Work;
 use crate::{Mono, Utc};
-
-struct Nobody;
-
-impl Notify for Nobody {
-    fn notify(&self) {}
-}
 
 fn item(priority: u8, enqueued_ms: u64) -> Item {
     let options = JobOptions { priority, ..JobOptions::default() };
     let name: Arc<str> = format!("{priority} at {enqueued_ms}").into();
-    let when = When::After(Mono(0), Utc(0));
-    let intake = Arc::new(Intake::new(1, 1, Arc::new(Nobody)));
+    let spec = Spec::parse("@every 1s").unwrap();
     let work = Work::blocking(|_| ());
-    let core = Core::new(1, Arc::clone(&name), when, Arc::new(options), work, intake);
+    let core = Core::named(1, 0, Arc::clone(&name), spec, Arc::new(options), work);
     let firing = Firing {
-        job: name,
+        job: name.into(),
         nominal: Utc(0),
         attempt: 1,
         triggered: false,
@@ -32,7 +25,8 @@ fn item(priority: u8, enqueued_ms: u64) -> Item {
         number: 0,
         trace: TraceId(1),
     };
-    Item { core: Arc::new(core), firing, enqueued: Mono(enqueued_ms * 1_000_000) }
+    let order = Order { core: Arc::new(core), firing, shot: None };
+    Item { order, enqueued: Mono(enqueued_ms * 1_000_000) }
 }
 
 fn order(items: Vec<Item>) -> Vec<String> {
@@ -40,7 +34,7 @@ fn order(items: Vec<Item>) -> Vec<String> {
     for item in items {
         queue.push(item);
     }
-    std::iter::from_fn(|| queue.pop()).map(|item| item.firing.job.to_string()).collect()
+    std::iter::from_fn(|| queue.pop()).map(|item| item.order.firing.job.to_string()).collect()
 }
 
 #[test]
@@ -51,8 +45,8 @@ fn a_step_of_priority_is_worth_a_time() {
 
 #[test]
 fn those_that_are_equal_go_in_order() {
-    let items = (0..4).map(|_| item(7, 5)).chain([item(7, 4)]).collect();
-    assert_eq!(order(items)[0], "7 at 4");
+    let items = (0..4).map(|at_ms| item(7, at_ms)).chain([item(8, 0)]).collect();
+    assert_eq!(order(items), ["7 at 0", "7 at 1", "7 at 2", "7 at 3", "8 at 0"]);
 }
 
 /// However many of the first priority come, the last is passed only by those of 2.55 seconds.
@@ -63,7 +57,7 @@ fn nothing_starves() {
     let mut passed = 0;
     for at_ms in 0..10_000 {
         queue.push(item(0, at_ms));
-        if queue.pop().is_some_and(|item| item.core.options.priority == 255) {
+        if queue.pop().is_some_and(|item| item.order.core.options().priority == 255) {
             break;
         }
         passed += 1;

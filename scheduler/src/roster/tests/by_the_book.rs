@@ -74,7 +74,7 @@ fn by_roster(combination: &Combination) -> Day {
     }
     // One that takes another's place among those that wait is counted by its job alone.
     let core = table.roster.entries.get(0).map(|entry| Arc::clone(&entry.core)).unwrap();
-    let overlap = crate::Job(core).status().skipped.overlap;
+    let overlap = core.skipped().overlap;
     if overlap > 0 {
         day.skipped.insert("Overlap".to_owned(), overlap);
     }

@@ -7,7 +7,6 @@ use std::env;
 
 use super::*;
 use crate::hash::{mix, share};
-use crate::job::When;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -40,12 +39,11 @@ fn fill(table: &mut Table, cron: u64, once: u64) -> u64 {
     for number in 0..cron {
         let spec = Spec::parse(&pattern(number)).unwrap();
         firings += if number.is_multiple_of(10) { 96 } else { 24 };
-        table.add_shared(When::Spec(spec), &options, number);
+        table.add_shared(spec, &options, number);
     }
     for number in 0..once {
         let after = Duration::from_nanos(1 + share(mix(number), DAY.as_nanos() as u64 - 1));
-        let when = When::After(Mono(0) + after, table.now.utc + after);
-        table.add_shared(when, &options, cron + number);
+        table.add_shot(Some(Mono(0) + after), table.now.utc + after, cron + number);
     }
     firings
 }
@@ -92,7 +90,7 @@ fn a_day_with_steps_and_a_sleep_loses_and_doubles_nothing() {
     let cron = 100_000 / scale();
     for number in 0..cron {
         let spec = Spec::parse(&pattern(number)).unwrap();
-        table.add_shared(When::Spec(spec), &options, number);
+        table.add_shared(spec, &options, number);
     }
     let hour = Duration::from_hours(1);
     table.run_for(5 * hour);
@@ -125,9 +123,23 @@ fn a_cron_job_is_at_most_256_bytes() {
     let mut table = Table::new(Utc(0));
     let held = crate::allocations::held();
     for (number, spec) in specs.iter().cycle().take(count).enumerate() {
-        table.add_shared(When::Spec(spec.clone()), &options, number as u64);
+        table.add_shared(spec.clone(), &options, number as u64);
     }
     let each = (crate::allocations::held() - held) / count as isize;
     // A name of twelve letters has 28 bytes of its own; these share one.
     assert!(each + 28 <= 256, "{each} bytes");
+}
+
+/// A one-shot of no captures, with its timer.
+#[test]
+fn a_one_shot_is_at_most_132_bytes() {
+    let count = 100 * 1024;
+    let mut table = Table::new(Utc(0));
+    let held = crate::allocations::held();
+    for number in 0..count {
+        let after = Duration::from_nanos(1 + share(mix(number), DAY.as_nanos() as u64));
+        table.add_shot(Some(Mono(0) + after), Utc(0) + after, number);
+    }
+    let each = (crate::allocations::held() - held) / count as isize;
+    assert!(each <= 132, "{each} bytes");
 }

@@ -8,8 +8,7 @@ fn what_finds_no_room_stays_due() {
     table.capacity = 1;
     table.takes = 10 * SECOND;
     for _ in 0..3 {
-        let due = Mono(0) + SECOND;
-        table.add(job(When::After(due, Utc(0) + SECOND), JobOptions::default()));
+        table.add_shot(Some(Mono(0) + SECOND), Utc(0) + SECOND, 1);
     }
     table.run_for(SECOND);
     assert!(table.roster.is_stalled());
@@ -42,8 +41,9 @@ fn a_retry_waits_for_room_too() {
     let mut table = Table::new(Utc(0));
     let retry = Retry { attempts: 2, base: SECOND, cap: SECOND };
     table.fails = true;
-    table.add(job(When::After(Mono(1), Utc(1)), JobOptions { retry, ..JobOptions::default() }));
-    table.run_for(Duration::from_nanos(1));
+    let options = JobOptions { retry, ..JobOptions::default() };
+    table.add(recurring(Spec::parse("@every 1h").unwrap(), options));
+    table.run_for(60 * MINUTE);
     table.capacity = 0;
     table.run_for(10 * SECOND);
     assert!(table.roster.is_stalled());
@@ -51,7 +51,7 @@ fn a_retry_waits_for_room_too() {
     table.run_for(SECOND);
     let attempts: Vec<_> = table.started.iter().map(|s| s.firing.attempt).collect();
     assert_eq!(attempts, [1, 2]);
-    assert_eq!((table.roster.busy(), table.roster.jobs()), (0, 0));
+    assert_eq!(table.roster.busy(), 0);
 }
 
 /// After an hour without room the policy judges what is left of it.

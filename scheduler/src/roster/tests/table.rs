@@ -5,38 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Desk, Roster};
-use crate::clock::{Notify, Reading};
-use crate::intake::Intake;
-use crate::job::{Core, JobOptions, When};
-use crate::request::{Done, Request};
+use crate::clock::Reading;
+use crate::job::{Core, JobOptions};
+use crate::request::{Done, Order, Request};
 use crate::run::{Firing, Skipped};
 use crate::spec::Spec;
-use crate::work::Work;
+use crate::work::{self, Work};
 use crate::{Mono, Utc};
 
-struct Nobody;
-
-impl Notify for Nobody {
-    fn notify(&self) {}
+/// A one-shot of these tests: what it does is never asked.
+fn shot(due: Option<Mono>, nominal: Utc, id: u64) -> Request {
+    let core = Arc::new(Core::once(id, 0, due, nominal));
+    Request::Once { core, shot: work::shot(|_| async {}) }
 }
 
-/// A job of these tests: what it does is never asked.
-pub(super) fn job(when: When, options: JobOptions) -> Arc<Core> {
-    numbered(when, &Arc::new(options), 1)
-}
-
-fn numbered(when: When, options: &Arc<JobOptions>, id: u64) -> Arc<Core> {
-    thread_local! {
-        static SHARED: (Arc<Intake>, Arc<str>) =
-            (Arc::new(Intake::new(1, 1, Arc::new(Nobody))), Arc::from("job"));
-    }
-    let (intake, name) = SHARED.with(Clone::clone);
-    let work = Work::blocking(|_| ());
-    Arc::new(Core::new(id, name, when, Arc::clone(options), work, intake))
-}
-
+/// A job of these tests.
 pub(super) fn recurring(spec: Spec, options: JobOptions) -> Arc<Core> {
-    job(When::Spec(spec), options)
+    numbered(spec, &Arc::new(options), 1)
+}
+
+fn numbered(spec: Spec, options: &Arc<JobOptions>, id: u64) -> Arc<Core> {
+    thread_local! {
+        static NAME: Arc<str> = Arc::from("job");
+    }
+    let (name, work) = (NAME.with(Clone::clone), Work::blocking(|_| ()));
+    Arc::new(Core::named(id, 0, name, spec, Arc::clone(options), work))
 }
 
 /// A run that was begun.
@@ -66,13 +59,15 @@ pub(super) struct Runs {
 }
 
 impl Desk for Runs {
-    fn submit(&mut self, core: &Arc<Core>, firing: Firing) -> Result<(), Firing> {
+    fn submit(&mut self, order: Order) -> Result<(), Order> {
         if self.running.len() >= self.capacity {
-            return Err(firing);
+            return Err(order);
         }
+        let Order { core, firing, shot } = order;
+        assert_eq!(shot.is_some(), core.as_named().is_none());
         self.started.push(Started { id: core.id, at: self.now, firing: firing.clone() });
         let (number, until) = (firing.number, self.now + self.takes);
-        self.running.push_back(Running { core: Arc::clone(core), firing, number, until });
+        self.running.push_back(Running { core, firing, number, until });
         Ok(())
     }
 
@@ -124,8 +119,13 @@ impl Table {
     }
 
     /// One of many.
-    pub(super) fn add_shared(&mut self, when: When, options: &Arc<JobOptions>, id: u64) {
-        self.add(numbered(when, options, id));
+    pub(super) fn add_shared(&mut self, spec: Spec, options: &Arc<JobOptions>, id: u64) {
+        self.add(numbered(spec, options, id));
+    }
+
+    /// A one-shot: by the time that passes, or else by the clock on the wall.
+    pub(super) fn add_shot(&mut self, due: Option<Mono>, nominal: Utc, id: u64) {
+        self.ask(shot(due, nominal, id));
     }
 
     pub(super) fn ask(&mut self, request: Request) {
@@ -154,8 +154,8 @@ impl Table {
             (0..self.runs.running.len()).filter(|&n| is_over(&self.runs.running[n])).collect();
         for (removed, which) in over.into_iter().enumerate() {
             if let Some(Running { core, firing, .. }) = self.runs.running.remove(which - removed) {
-                let failed = self.runs.fails;
-                self.roster.done(Done { core, firing, failed }, &mut self.runs);
+                let failed = self.runs.fails.then_some(firing);
+                self.roster.done(Done { core, failed }, &mut self.runs);
             }
         }
         self.roster.wake(self.now, &mut self.runs);

@@ -1,9 +1,8 @@
-//! What the kernel says of a process: its programs, its hooks, whether it sleeps; and of the host.
+//! What the kernel says of a process: its programs, its hooks, whether it sleeps.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// How often the programs of a process ran, and for how long. Counted only while somebody asks the
@@ -80,17 +79,6 @@ fn state(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-/// Hundredths of a second that the host kept from this machine's CPUs since it started.
-pub(super) fn stolen_ticks() -> Result<u64> {
-    let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
-    stolen(&stat).context("/proc/stat has no steal")
-}
-
-/// The eighth figure of the line of all CPUs.
-fn stolen(stat: &str) -> Option<u64> {
-    stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().nth(7)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,11 +99,5 @@ mod tests {
     fn a_state_stands_behind_any_name() {
         assert_eq!(state("7 (a) R) S 1 7"), Some('S'));
         assert_eq!(state("7"), None);
-    }
-
-    #[test]
-    fn steal_is_the_eighth_figure() {
-        assert_eq!(stolen("cpu  1 2 3 4 5 6 7 887 0 0\ncpu0 1"), Some(887));
-        assert_eq!(stolen("cpu0 1"), None);
     }
 }

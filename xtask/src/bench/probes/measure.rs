@@ -12,6 +12,7 @@ use super::observer::Observer;
 use super::stage::Stage;
 use super::variants::{By, Variant};
 use super::workload::Workload;
+use crate::bench::steal;
 
 /// What one run showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,9 +42,9 @@ pub(super) fn run(workload: &Workload, variant: &Variant, stage: &Stage) -> Resu
     let mut load = Held::start(workload, stage)?;
     let observer = Observer::attach(variant, stage, load.pid())?;
     let programs = || observer.as_ref().map(|o| kernel::program_time(o.pid())).unwrap_or_default();
-    let (programs_before, stolen_before) = (programs(), kernel::stolen_ticks()?);
+    let (programs_before, stolen_before) = (programs(), steal::stolen_ticks()?);
     let timing = load.run()?;
-    let stolen_ticks = kernel::stolen_ticks()? - stolen_before;
+    let stolen_ticks = steal::stolen_ticks()? - stolen_before;
     let programs = programs().since(programs_before);
     let ended_well = observer.map_or(Ok(true), Observer::stop)?;
     let is_cronx = matches!(variant.by, By::Cronx(_));

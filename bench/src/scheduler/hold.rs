@@ -1,0 +1,141 @@
+//! The hold model: each timer that is due is planned again, so that the number of live ones stays.
+//!
+//! The next instant comes after the one that was planned, whenever that one was served: what is held up
+//! thins out nothing.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cronx_scheduler::Scheduler;
+use hdrhistogram::Histogram;
+
+use super::{histogram, insist, nothing, quantiles, runtime, start};
+use crate::Error;
+
+/// Due a second.
+const RATE: u64 = 9_000;
+/// What filling takes, each.
+const FILL_NS: u64 = 2_000;
+/// After this each is due again, where as many as possible are wanted.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
+/// What the timers share.
+struct Timers {
+    late: Mutex<Histogram<u64>>,
+    period: Duration,
+}
+
+impl Timers {
+    fn new(count: u64) -> Result<Self, Error> {
+        let period = Duration::from_nanos(count * 1_000_000_000 / RATE);
+        Ok(Self { late: Mutex::new(histogram()?), period })
+    }
+
+    fn note(&self, due: Instant) {
+        let late_ns = due.elapsed().as_nanos() as u64;
+        let _ = self.late.lock().unwrap_or_else(PoisonError::into_inner).record(late_ns);
+    }
+
+    /// When each of so many is due first, spread over the period.
+    fn first(&self, count: u64) -> impl Iterator<Item = Instant> + use<> {
+        let start = Instant::now() + Duration::from_nanos(count * FILL_NS);
+        let step = self.period.as_nanos() as u64 * 0x9e37_79b1 % self.period.as_nanos() as u64;
+        let period_ns = self.period.as_nanos() as u64;
+        // Weyl's sequence: in no order, and evenly.
+        (0..count).map(move |n| {
+            let at = u128::from(n) * u128::from(step | 1) % u128::from(period_ns);
+            start + Duration::from_nanos(at as u64)
+        })
+    }
+
+    /// Lets it get under way, then measures.
+    fn measure(&self, count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
+        thread::sleep(Duration::from_nanos(count * FILL_NS / 2) + Duration::from_secs(1));
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = histogram()?;
+        thread::sleep(measured);
+        let late = self.late.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok([late.len()].into_iter().chain(quantiles(&late)).collect())
+    }
+}
+
+/// Ours.
+pub(super) fn cronx(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
+    let scheduler = Arc::new(start(nothing())?);
+    let timers = Arc::new(Timers::new(count)?);
+    for due in timers.first(count) {
+        plan(&scheduler, &timers, due)?;
+    }
+    timers.measure(count, measured)
+}
+
+fn plan(scheduler: &Arc<Scheduler>, timers: &Arc<Timers>, due: Instant) -> Result<(), Error> {
+    insist(|| {
+        let (again, timers) = (Arc::clone(scheduler), Arc::clone(timers));
+        scheduler.after(due.saturating_duration_since(Instant::now()), move |_| async move {
+            timers.note(due);
+            // It is refused only when all is over.
+            let _ = plan(&again, &timers, due + timers.period);
+        })
+    })?;
+    Ok(())
+}
+
+/// A task for each.
+pub(super) fn tokio(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
+    let runtime = runtime()?;
+    let timers = Arc::new(Timers::new(count)?);
+    for mut due in timers.first(count) {
+        let timers = Arc::clone(&timers);
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep_until(due.into()).await;
+                timers.note(due);
+                due += timers.period;
+            }
+        });
+    }
+    let numbers = timers.measure(count, measured);
+    runtime.shutdown_background();
+    numbers
+}
+
+/// As many firings as can be.
+pub(super) fn spin(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
+    let scheduler = Arc::new(start(nothing())?);
+    let fired = Arc::new(AtomicU64::new(0));
+    for _ in 0..count {
+        again(&scheduler, &fired)?;
+    }
+    thread::sleep(Duration::from_secs(1));
+    let (before, from) = (fired.load(Ordering::Relaxed), Instant::now());
+    thread::sleep(measured);
+    let done = fired.load(Ordering::Relaxed) - before;
+    let each_second = done as f64 / from.elapsed().as_secs_f64();
+    Ok(vec![each_second as u64, resident()? >> 20])
+}
+
+fn again(scheduler: &Arc<Scheduler>, fired: &Arc<AtomicU64>) -> Result<(), Error> {
+    insist(|| {
+        let (again_by, fired) = (Arc::clone(scheduler), Arc::clone(fired));
+        scheduler.after(AT_ONCE, move |_| async move {
+            fired.fetch_add(1, Ordering::Relaxed);
+            // It is refused only when all is over.
+            let _ = again(&again_by, &fired);
+        })
+    })?;
+    Ok(())
+}
+
+/// Bytes of this process that are in memory.
+pub(super) fn resident() -> Result<u64, Error> {
+    let path = "/proc/self/statm";
+    let text = fs::read_to_string(path)
+        .map_err(|source| Error::System { what: format!("cannot read {path}"), source })?;
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    // SAFETY: takes a number only.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    Ok(pages.unwrap_or_default() * page)
+}
