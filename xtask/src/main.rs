@@ -56,7 +56,7 @@ enum Verb {
         /// Only the tests with this in their names; may be given more than once.
         #[arg(long = "test", value_name = "NAME")]
         tests: Vec<String>,
-        /// Only the oldest and the newest, and the tests that differ most between kernels.
+        /// Only the oldest and the newest, and the tests that no busy machine is too slow for.
         #[arg(long, conflicts_with_all = ["kernels", "tests"])]
         short: bool,
         /// Boot nothing; write what the offsets' test needs of the kernels' types.
