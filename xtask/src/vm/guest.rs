@@ -43,7 +43,7 @@ pub(super) fn contents() -> Result<Vec<Entry>> {
         Entry::link("bin/sh", "busybox"),
         Entry::program("bin/live", fs::read(tests)?),
     ]);
-    for name in ["cronx", "cronx-actor", "cronx-score"] {
+    for name in ["cronx", "cronx-actor"] {
         entries.push(Entry::program(&format!("bin/{name}"), fs::read(folder.join(name))?));
     }
     Ok(entries)
@@ -51,11 +51,10 @@ pub(super) fn contents() -> Result<Vec<Entry>> {
 
 /// Builds the command, the actor and the live tests. Gives the tests' program.
 fn build() -> Result<PathBuf> {
-    let target = ["--target", TARGET];
-    let packages = ["cronx", "cronx-actors", "cronx-score"].map(|name| format!("--package={name}"));
-    process::run(cargo().arg("build").args(target).args(&packages).arg("--bins"))?;
+    let packages = ["--target", TARGET, "--package=cronx", "--package=cronx-actors"];
+    process::run(cargo().arg("build").args(packages).arg("--bins"))?;
     let mut tests = cargo();
-    tests.args(["test", "--no-run", "--message-format=json"]).args(target).args(&packages[..2]);
+    tests.args(["test", "--no-run", "--message-format=json"]).args(packages);
     let messages = process::output(tests.arg("--test=live"))?;
     test_program(&messages).context("cargo built no program of the live tests")
 }
