@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, fuzz, process, score, test, tidy, vm, workspace};
+use crate::{ebpf, fuzz, process, score, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 8] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
@@ -18,7 +18,6 @@ const STEPS: [Step; 9] = [
     ("score", || score::run(true, &[])),
     ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
-    ("vm", vm::short),
 ];
 
 /// The kernel programs' own workspace.

@@ -108,8 +108,8 @@ pub(super) mod tests {
         ];
         let ratio = ratio(&rounds, "a", ("x", 0), ("y", 0)).unwrap();
         assert_eq!(ratio.to_string(), "1.75 [1.12, 2.38]");
-        let spread = spread(&rounds, "a", ("x", 1)).unwrap();
-        assert!((spread.median - 9.0).abs() < 1e-9);
+        let second = spread(&rounds, "a", ("x", 1)).unwrap();
+        assert!((second.median - 9.0).abs() < 1e-9);
         assert_eq!(spread(&rounds, "a", ("x", 2)), None);
     }
 
