@@ -4,6 +4,7 @@
 //! A shard pushes into a ring and never waits for a worker. Runners are tasks that take the next firing
 //! until there is none; a shard that finds fewer of them than may be starts another.
 
+mod announce;
 mod execute;
 mod queue;
 
@@ -53,6 +54,8 @@ pub(crate) struct Pool {
     hungry: AtomicU64,
     intakes: OnceLock<Vec<Arc<Intake>>>,
     lateness: Mutex<Histogram<u64>>,
+    /// Beyond it a firing is announced as late.
+    objective_ns: u64,
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     handle: Handle,
@@ -63,6 +66,7 @@ pub(crate) struct Parts {
     pub(crate) capacity: usize,
     pub(crate) most: usize,
     pub(crate) aging: Duration,
+    pub(crate) objective: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) handle: Handle,
@@ -105,7 +109,7 @@ impl Drop for Seat<'_> {
 
 impl Pool {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { capacity, most, aging, clock, store, handle } = parts;
+        let Parts { capacity, most, aging, objective, clock, store, handle } = parts;
         Arc::new(Self {
             ring: Ring::new(capacity),
             queue: Mutex::new(Queue::new(aging)),
@@ -120,6 +124,7 @@ impl Pool {
             hungry: AtomicU64::new(0),
             intakes: OnceLock::new(),
             lateness: Mutex::new(Histogram::new(3).expect("three digits are not more than five")),
+            objective_ns: u64::try_from(objective.as_nanos()).unwrap_or(u64::MAX),
             clock,
             store,
             handle,
@@ -200,9 +205,10 @@ impl Pool {
     async fn run(self: Arc<Self>) {
         loop {
             let seat = Seat(&self);
-            let mut taken = 0;
+            let (mut taken, mut free) = (0, Mono(0));
             while let Some(item) = self.next() {
-                execute::execute(&self, item).await;
+                execute::execute(&self, item, free).await;
+                free = self.clock.mono();
                 taken += 1;
                 if taken % TURN == 0 {
                     tokio::task::yield_now().await;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
+use super::announce::{self, Way};
 use super::{Item, Pool};
 use crate::Mono;
 use crate::context::Context;
@@ -41,19 +42,23 @@ impl Drop for End {
 }
 
 /// Executes a firing, writes it down, and tells its shard.
-pub(super) async fn execute(pool: &Arc<Pool>, item: Item) {
+pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
     let Item { core, firing, enqueued } = item;
     let dequeued = pool.clock.mono();
     let mut end = End { core: Arc::clone(&core), firing: Some(firing.clone()), failed: false };
-    let ran = if_permitted(pool, &core, &firing).await;
+    let way = Way { enqueued, free, dequeued, runner_tid: tid() };
+    let ran = if_permitted(pool, &core, &firing, way).await;
     let finished = pool.clock.mono();
     let Ran { started, worker_tid, outcome } = ran;
+    if worker_tid != 0 {
+        announce::finished(&firing, started, finished, outcome.is_failure());
+    }
     end.failed = outcome.is_failure();
     let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
     pool.note(&core, &run).await;
 }
 
-async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ran {
+async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing, way: Way) -> Ran {
     match pool.store.begin(firing).await {
         Ok(Permit::Granted) => {
             let context = Context {
@@ -63,7 +68,7 @@ async fn if_permitted(pool: &Arc<Pool>, core: &Arc<Core>, firing: &Firing) -> Ra
                 trace: firing.trace,
                 number: firing.number,
             };
-            begin(pool, context).await
+            begin(pool, context, firing, way).await
         }
         Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
         Err(error) => {
@@ -80,11 +85,12 @@ impl Ran {
     }
 }
 
-async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
+async fn begin(pool: &Arc<Pool>, context: Context, firing: &Firing, way: Way) -> Ran {
     let core = Arc::clone(&context.core);
     match &core.work.0 {
         Kind::Future(f) => {
             let (started, worker_tid) = (pool.clock.mono(), tid());
+            announce::started(firing, way, started, pool.objective_ns);
             let stopped = context.clone();
             let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
                 Ok(doing) => future(doing, &stopped).await,
@@ -92,7 +98,7 @@ async fn begin(pool: &Arc<Pool>, context: Context) -> Ran {
             };
             Ran { started, worker_tid, outcome }
         }
-        Kind::Blocking(_) => blocking(pool, context).await,
+        Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
@@ -124,10 +130,11 @@ async fn timeout(timeout: Option<Duration>) {
 }
 
 /// On a thread of its own. It ends when it ends: nobody can stop it.
-async fn blocking(pool: &Arc<Pool>, context: Context) -> Ran {
-    let clock = Arc::clone(&pool.clock);
+async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) -> Ran {
+    let (clock, objective_ns) = (Arc::clone(&pool.clock), pool.objective_ns);
     let work = move || {
         let (started, worker_tid) = (clock.mono(), tid());
+        announce::started(&firing, way, started, objective_ns);
         let core = Arc::clone(&context.core);
         let Kind::Blocking(f) = &core.work.0 else {
             return Ran { started, worker_tid, outcome: Outcome::Refused };
