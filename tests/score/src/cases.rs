@@ -253,7 +253,7 @@ pub const ALL: &[Case] = &[
         name: "no-op-wakeups",
         injects: "wake-ups of a thread that has not left its CPU, beside a hog",
         actors: &["hog --cpu 1 --seconds 600 --name hog"],
-        load: "doze --cpu 1 --seconds {seconds}",
+        load: "--nice 10 doze --cpu 1 --seconds {seconds}",
         ..PLAIN
     },
     Case {

@@ -28,6 +28,8 @@ const FEW: usize = 15;
 const TOP1_BAR: f64 = 99.0;
 const SHARE_BAR: f64 = 3.0;
 const UNKNOWN_BAR: f64 = 2.0;
+/// A burst of interrupts is longer; a tick, and the hypervisor's way for one, is shorter.
+const BURST_NS: u64 = 50_000;
 /// Percent that the logs need not know; where it is more, too little is left to judge.
 const UNKNOWABLE_BAR: f64 = 20.0;
 
@@ -103,15 +105,21 @@ pub fn judge(case: &Case, take: &Take) -> Result<Row> {
     if case.truth == Truth::Placed {
         evidence.waits.retain(|wait| truth::is_certain(wait, &take.load.placed));
     }
+    if matches!(case.truth, Truth::Logs | Truth::Gaps(_)) {
+        evidence.waits.retain(|wait| is_on(wait, 1));
+    }
     let mut row = Row { waits: evidence.waits.len(), ..Row::of(case) };
     match case.truth {
-        Truth::Logs => by_logs(&evidence, &mut row, |wait| truth::pinned(wait, 1)),
-        Truth::Gaps(class) => by_gaps(&evidence, &mut row, class),
+        Truth::Logs => by_logs(&evidence, &mut row, u64::MAX, |wait| truth::pinned(wait, 1)),
+        Truth::Gaps(class) => {
+            by_logs(&evidence, &mut row, BURST_NS, |wait| truth::pinned(wait, 1));
+            demand_rest(&evidence, &mut row, &[class]);
+        }
         Truth::Placed => {
             let moves = &take.load.placed;
-            by_logs(&evidence, &mut row, |wait| truth::placed(wait, moves));
+            by_logs(&evidence, &mut row, u64::MAX, |wait| truth::placed(wait, moves));
         }
-        Truth::Recorded => by_logs(&evidence, &mut row, truth::recorded),
+        Truth::Recorded => by_logs(&evidence, &mut row, u64::MAX, truth::recorded),
         Truth::Quota => quota::alone(&evidence, &mut row)?,
         Truth::QuotaAndHog => quota::beside_a_hog(&evidence, &mut row)?,
         Truth::Workers => counted::workers(&evidence, &mut row),
@@ -157,9 +165,14 @@ fn seen(waits: &[TiledWait]) -> Vec<TaskKey> {
     tasks.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Wait by wait, where the logs know.
-fn by_logs(evidence: &Evidence, row: &mut Row, stays: impl Fn(&TiledWait) -> Vec<Stay>) {
-    let known = evidence.waits.iter().map(|wait| evidence.cast.known(stays(wait)));
+/// Wait by wait, where the logs know: not in gaps of less than so long.
+fn by_logs(
+    evidence: &Evidence,
+    row: &mut Row,
+    gap_ns: u64,
+    stays: impl Fn(&TiledWait) -> Vec<Stay>,
+) {
+    let known = evidence.waits.iter().map(|wait| evidence.cast.known(stays(wait), gap_ns));
     let known: Vec<_> = known.collect();
     let real: Vec<_> = known.iter().map(|stays| evidence.cast.real(stays)).collect();
     let unknowable_ns =
@@ -170,12 +183,9 @@ fn by_logs(evidence: &Evidence, row: &mut Row, stays: impl Fn(&TiledWait) -> Vec
     by_waits(evidence, row, &known, &real);
 }
 
-/// Wait by wait, interrupts included: what no actor has is theirs.
-fn by_gaps(evidence: &Evidence, row: &mut Row, class: Class) {
-    let stays = evidence.waits.iter().map(|wait| truth::pinned(wait, 1)).collect::<Vec<_>>();
-    let real: Vec<_> = stays.iter().map(|stays| evidence.cast.real(stays)).collect();
-    by_waits(evidence, row, &stays, &real);
-    demand_rest(evidence, row, &[class]);
+/// Whether a wait was on that CPU's queue alone: a thread begins anywhere, before it goes to its own.
+fn is_on(wait: &TiledWait, cpu: u16) -> bool {
+    wait.tiles.iter().all(|tile| tile.cpu.is_none_or(|own| own == cpu))
 }
 
 fn by_waits(evidence: &Evidence, row: &mut Row, stays: &[Vec<Stay>], real: &[Real]) {

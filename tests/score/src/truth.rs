@@ -114,11 +114,12 @@ impl Cast {
         own.unwrap_or(self.rest())
     }
 
-    /// What of those stays anybody can know: not when an actor kept the CPU and did not progress. An
-    /// interrupt can be told from the host by no log.
-    pub fn known(&self, stays: Vec<Stay>) -> Vec<Stay> {
+    /// What of those stays anybody can know: not when an actor kept the CPU and did not progress, for less
+    /// than so long. An interrupt can be told from the host by no log.
+    pub fn known(&self, stays: Vec<Stay>, shorter_than_ns: u64) -> Vec<Stay> {
         self.actors.iter().fold(stays, |stays, actor| {
-            stays.into_iter().flat_map(|stay| without(stay, &actor.held)).collect()
+            let held = |stay| without(stay, &actor.held, shorter_than_ns);
+            stays.into_iter().flat_map(held).collect()
         })
     }
 
@@ -182,10 +183,11 @@ pub fn length_ns(stays: &[Stay]) -> u64 {
 }
 
 /// What is left of a stay.
-fn without(stay: Stay, held: &[Ran]) -> Vec<Stay> {
+fn without(stay: Stay, held: &[Ran], shorter_than_ns: u64) -> Vec<Stay> {
     let mut left = Vec::new();
     let mut from_ns = stay.from_ns;
-    for held in within(held, stay.from_ns, stay.to_ns, stay.cpu) {
+    let held = within(held, stay.from_ns, stay.to_ns, stay.cpu);
+    for held in held.filter(|held| held.to_ns - held.from_ns < shorter_than_ns) {
         left.push(Stay { from_ns, to_ns: held.from_ns.max(from_ns), ..stay });
         from_ns = held.to_ns.min(stay.to_ns);
     }

@@ -65,7 +65,8 @@ fn what_no_log_can_know_is_not_judged() {
     let hog = Thread { held, ..thread(7, &[(10, 40, 1), (60, 90, 1)]) };
     let cast = Cast::new(&[hog], &[key(5, 7)], None);
     let wait = wait(20, 100, &[(20, 100, Class::Foreign, Who::Task(key(5, 7)))]);
-    let known = cast.known(pinned(&wait, 1));
+    assert_eq!(cast.known(pinned(&wait, 1), 20), pinned(&wait, 1));
+    let known = cast.known(pinned(&wait, 1), 21);
     let stay = |from_ns, to_ns| Stay { from_ns, to_ns, cpu: 1 };
     assert_eq!(known, [stay(20, 40), stay(60, 100)]);
     assert_eq!(cast.real(&known).shares, [50, 0, 10, 0]);
