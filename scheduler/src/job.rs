@@ -301,14 +301,13 @@ impl Core {
 
     /// One less.
     pub(crate) fn release(&self) {
-        match self.live() {
-            Some(live) => _ = live.busy.fetch_sub(1, Ordering::Relaxed),
-            // Unless it has ended: then that is what it is.
-            None => {
-                let (from, to) = (AT_DESK, NOT_YET);
-                let _ = self.shot.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
-            }
+        if let Some(live) = self.live() {
+            live.busy.fetch_sub(1, Ordering::Relaxed);
+            return;
         }
+        // Unless it has ended: then that is what it is.
+        let (from, to) = (AT_DESK, NOT_YET);
+        let _ = self.shot.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// What has happened of it, from now on; nothing of a one-shot, to which little can.
@@ -427,6 +426,9 @@ impl Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.0.id).field("name", &self.0.name()).finish()
+        f.debug_struct("Job")
+            .field("id", &self.0.id)
+            .field("name", &self.0.name())
+            .finish_non_exhaustive()
     }
 }

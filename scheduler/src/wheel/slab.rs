@@ -38,7 +38,7 @@ const EMPTY: Node =
 const _: () = assert!(size_of::<Node>() == 32);
 
 /// All timers, by number.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slab {
     pages: Vec<Box<[Node; PAGE]>>,
     /// Numbers below were given out before.
@@ -47,12 +47,6 @@ pub(super) struct Slab {
     /// next.
     free: Vec<u32>,
     pub(super) live: usize,
-}
-
-impl Default for Slab {
-    fn default() -> Self {
-        Self { pages: Vec::new(), fresh: 0, free: Vec::new(), live: 0 }
-    }
 }
 
 impl Slab {

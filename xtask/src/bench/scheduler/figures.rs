@@ -108,7 +108,7 @@ pub(super) mod tests {
         ];
         let ratio = ratio(&rounds, "a", ("x", 0), ("y", 0)).unwrap();
         assert_eq!(ratio.to_string(), "1.75 [1.12, 2.38]");
-        assert_eq!(spread(&rounds, "a", ("x", 1)).unwrap().median, 9.0);
+        assert_eq!(spread(&rounds, "a", ("x", 1)).unwrap().to_string(), "9.00 [4.50, 9.50]");
         assert_eq!(spread(&rounds, "a", ("x", 2)), None);
     }
 
