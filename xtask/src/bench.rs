@@ -71,6 +71,19 @@ fn results() -> Result<PathBuf> {
     Ok(results)
 }
 
+/// A heading and a table, as Markdown.
+fn section(
+    title: &str,
+    columns: impl IntoIterator<Item = impl Into<String>>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+    let rule = vec!["---".to_owned(); columns.len()];
+    let lines = [columns, rule].into_iter().chain(rows);
+    let lines = lines.map(|cells| format!("| {} |\n", cells.join(" | ")));
+    format!("## {title}\n\n{}", lines.collect::<String>())
+}
+
 /// The program of `bench/`, built; it has a target folder of its own.
 fn tool() -> Result<PathBuf> {
     let results = results()?;

@@ -26,12 +26,15 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 struct Timers {
     late: Mutex<Histogram<u64>>,
     period: Duration,
+    /// When the first of them is due.
+    start: Instant,
 }
 
 impl Timers {
     fn new(count: u64) -> Result<Self, Error> {
         let period = Duration::from_nanos(count * 1_000_000_000 / RATE);
-        Ok(Self { late: Mutex::new(histogram()?), period })
+        let start = Instant::now() + Duration::from_nanos(count * FILL_NS);
+        Ok(Self { late: Mutex::new(histogram()?), period, start })
     }
 
     fn note(&self, due: Instant) {
@@ -41,19 +44,18 @@ impl Timers {
 
     /// When each of so many is due first, spread over the period.
     fn first(&self, count: u64) -> impl Iterator<Item = Instant> + use<> {
-        let start = Instant::now() + Duration::from_nanos(count * FILL_NS);
-        let step = self.period.as_nanos() as u64 * 0x9e37_79b1 % self.period.as_nanos() as u64;
-        let period_ns = self.period.as_nanos() as u64;
-        // Weyl's sequence: in no order, and evenly.
+        let (start, period_ns) = (self.start, self.period.as_nanos());
+        // Weyl's sequence by the golden ratio: in no order, and evenly.
+        let step_ns = (self.period.as_nanos() as f64 * 0.618_033_988_75) as u128 | 1;
         (0..count).map(move |n| {
-            let at = u128::from(n) * u128::from(step | 1) % u128::from(period_ns);
-            start + Duration::from_nanos(at as u64)
+            start + Duration::from_nanos((u128::from(n) * step_ns % period_ns) as u64)
         })
     }
 
     /// Lets it get under way, then measures.
-    fn measure(&self, count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
-        thread::sleep(Duration::from_nanos(count * FILL_NS / 2) + Duration::from_secs(1));
+    fn measure(&self, measured: Duration) -> Result<Vec<u64>, Error> {
+        let left = self.start.saturating_duration_since(Instant::now());
+        thread::sleep(left + Duration::from_secs(1));
         *self.late.lock().unwrap_or_else(PoisonError::into_inner) = histogram()?;
         thread::sleep(measured);
         let late = self.late.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -68,7 +70,7 @@ pub(super) fn cronx(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
     for due in timers.first(count) {
         plan(&scheduler, &timers, due)?;
     }
-    timers.measure(count, measured)
+    timers.measure(measured)
 }
 
 fn plan(scheduler: &Arc<Scheduler>, timers: &Arc<Timers>, due: Instant) -> Result<(), Error> {
@@ -97,7 +99,7 @@ pub(super) fn tokio(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
             }
         });
     }
-    let numbers = timers.measure(count, measured);
+    let numbers = timers.measure(measured);
     runtime.shutdown_background();
     numbers
 }

@@ -86,6 +86,8 @@ fn lateness(
     for histogram in &mut *store.0.lock().unwrap_or_else(PoisonError::into_inner) {
         histogram.reset();
     }
+    // Whoever is to run beside it begins now.
+    println!("measuring");
     thread::sleep(measured);
     let [popped, started] = store.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok([started.len()].into_iter().chain(quantiles(&popped)).chain(quantiles(&started)).collect())

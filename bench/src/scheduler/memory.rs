@@ -1,9 +1,10 @@
 //! What one that waits takes: of the heap, by a count of what is asked for, and of the machine.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use cronx_scheduler::{Error as Refused, Options, Scheduler};
+use cronx_scheduler::{Clock, Error as Refused, FakeClock, Options, Scheduler, SystemClock};
 
 use super::hold::resident;
 use super::{insist, lateness, nothing};
@@ -28,7 +29,9 @@ fn each(
     fill: impl FnOnce(&Scheduler) -> Result<(), Refused>,
 ) -> Result<Vec<u64>, Error> {
     allocated::begin();
-    let scheduler = Scheduler::start(Options { store: nothing(), ..Options::default() })?;
+    // Its time stands still: what has fired has counts of its own.
+    let clock = Arc::new(FakeClock::new(SystemClock.read().utc));
+    let scheduler = Scheduler::start(Options { store: nothing(), clock, ..Options::default() })?;
     let (held, stays) = (allocated::held(), resident()?);
     fill(&scheduler)?;
     while scheduler.status().shards.iter().map(|shard| shard.jobs as u64).sum::<u64>() < count {

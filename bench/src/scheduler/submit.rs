@@ -47,11 +47,9 @@ pub(super) fn wake(count: u64) -> Result<Vec<u64>, Error> {
     })
 }
 
-/// Until the shard has done all that it was asked.
+/// Until the shard has done all that it was asked: what is cancelled wakes it.
 fn settle(scheduler: &Scheduler) {
     while scheduler.status().shards.iter().any(|shard| shard.jobs > 0) {
-        // One that is due now: a shard that sleeps does not look for what can wait.
-        let _ = scheduler.after(Duration::ZERO, |_| async {});
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -19,9 +19,6 @@ pub struct Hog {
     /// Where to write when it ran; it ends when it is asked to, too.
     #[arg(long)]
     log: Option<PathBuf>,
-    /// A longer pause in its own time was somebody else's: shorter to see interrupts.
-    #[arg(long)]
-    gap_ns: Option<u64>,
     /// It became this program at that instant, CLOCK_MONOTONIC.
     #[arg(long)]
     since_ns: Option<u64>,
@@ -49,9 +46,6 @@ impl Hog {
             Some(since_ns) => Log::open_brief(into, since_ns),
             None => Log::open(into),
         };
-        if let Some(gap_ns) = self.gap_ns {
-            log = log.with_gap_ns(gap_ns);
-        }
         log.spin_until(log::now_ns() + (self.seconds * 1e9) as u64);
         log.close();
     }

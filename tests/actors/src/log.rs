@@ -118,7 +118,7 @@ impl Log {
 
     /// It may have run since then.
     pub fn near(&mut self, from_ns: u64) {
-        let _ = writeln!(self.notes, "near {from_ns} {}", now_ns());
+        self.near.push((from_ns, now_ns()));
     }
 
     /// Puts the victim on that CPU, or on its queue.

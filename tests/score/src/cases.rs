@@ -36,7 +36,7 @@ pub struct Case {
 pub enum Truth {
     /// Wait by wait from the actors' logs; the victim is pinned to CPU 1.
     Logs,
-    /// The same, with the gaps in them: what no actor has is mostly of that class.
+    /// The same, with the long gaps in them: what no actor has is mostly of that class.
     Gaps(Class),
     /// The same, and the victim's CPU from the log of whoever moves it.
     Placed,

@@ -139,8 +139,8 @@ fn evidence<'a>(case: &Case, take: &'a Take) -> Result<Evidence<'a>> {
     let tids: BTreeSet<_> = victims.iter().map(|thread| thread.tid).collect();
     let mut everyones = cronx_blame::tiles(&take.capture, &Options::default());
     everyones.retain(|wait| !wait.censored);
-    let all = everyones.iter().filter(|wait| tids.contains(&wait.victim.tid));
-    let all: Vec<_> = all.cloned().collect();
+    let own = everyones.iter().filter(|wait| tids.contains(&wait.victim.tid));
+    let own: Vec<_> = own.collect();
     let class = matches!(case.truth, Truth::Quota | Truth::QuotaAndHog).then_some(Class::Throttled);
     let long = |wait: &&TiledWait| wait.close_ns - wait.open_ns >= COUNTED_NS;
     // Where truth is a sum, every wait is a part of it.
@@ -149,14 +149,14 @@ fn evidence<'a>(case: &Case, take: &'a Take) -> Result<Evidence<'a>> {
         take,
         slices: slices::read(&take.capture),
         victims,
-        waits: all.iter().filter(|wait| whole || long(wait)).cloned().collect(),
-        cast: Cast::new(&take.actors.threads, &seen(&all), class),
+        waits: own.iter().copied().filter(|wait| whole || long(wait)).cloned().collect(),
+        cast: Cast::new(&take.actors.threads, &seen(&own), class),
         everyones,
     })
 }
 
 /// Every task that anything is owed to.
-fn seen(waits: &[TiledWait]) -> Vec<TaskKey> {
+fn seen(waits: &[&TiledWait]) -> Vec<TaskKey> {
     let tiles = waits.iter().flat_map(|wait| &wait.tiles);
     let tasks = tiles.filter_map(|tile| match tile.who {
         Who::Task(task) => Some(task),

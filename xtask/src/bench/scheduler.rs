@@ -11,8 +11,9 @@ mod page;
 mod stage;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -87,12 +88,7 @@ fn read(tool: &Path, player: &Player) -> Result<Reading> {
     let (stolen_before, began) = (steal::stolen_ticks()?, Instant::now());
     let numbers = match player.program {
         Program::Tool => ask(tool, player)?,
-        Program::ToolBesideCyclictest { seconds } => {
-            let beside = cyclictest::start(seconds)?;
-            let numbers = ask(tool, player);
-            let floor = cyclictest::end(beside)?;
-            numbers?.into_iter().chain(floor).collect()
-        }
+        Program::ToolBesideCyclictest { seconds } => ask_beside(tool, player, seconds)?,
         Program::Cyclictest { seconds } => cyclictest::end(cyclictest::start(seconds)?)?.into(),
     };
     let wall_ns = began.elapsed().as_nanos() as u64;
@@ -110,9 +106,28 @@ fn ask(tool: &Path, player: &Player) -> Result<Vec<f64>> {
         None => Command::new(tool),
     };
     let said = process::output(command.args(&player.words))?;
-    let parsed: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    ensure!(parsed.len() == player.numbers, "`{}` says {said:?}", process::show(&command));
-    Ok(parsed)
+    parse(&said, player)
+}
+
+/// With cyclictest from when it says that it measures.
+fn ask_beside(tool: &Path, player: &Player, seconds: u64) -> Result<Vec<f64>> {
+    let mut command = Command::new(tool);
+    let mut child = command.args(&player.words).stdout(Stdio::piped()).spawn()?;
+    let mut output = BufReader::new(child.stdout.take().context("a child with no output")?);
+    let mut said = String::new();
+    output.read_line(&mut said)?;
+    let floor = cyclictest::end(cyclictest::start(seconds)?);
+    said.clear();
+    output.read_to_string(&mut said)?;
+    let status = child.wait()?;
+    ensure!(status.success(), "`{}` failed: {status}", process::show(&command));
+    Ok(parse(&said, player)?.into_iter().chain(floor?).collect())
+}
+
+fn parse(said: &str, player: &Player) -> Result<Vec<f64>> {
+    let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    ensure!(numbers.len() == player.numbers, "{} says {said:?}", player.spoken());
+    Ok(numbers)
 }
 
 fn leave(tool: &Path, journal: &Journal<Round>, subject: &Subject) -> Result<()> {

@@ -9,6 +9,7 @@ use super::figures::{self, Figure};
 use super::series::{Kind, Round, SERIES};
 use super::variants::{NOTHING, VARIANTS};
 use super::workload::FLOOD;
+use crate::bench::section;
 use crate::bench::statistics::Spread;
 
 const NONE: &str = "-";
@@ -105,18 +106,6 @@ fn loss_table(rounds: &[Round]) -> String {
 fn bar_list(rounds: &[Round]) -> String {
     let lines: Vec<_> = bars(rounds).iter().map(|bar| format!("- {bar}")).collect();
     format!("## Bars\n\n{}\n", lines.join("\n"))
-}
-
-fn section(
-    title: &str,
-    columns: impl IntoIterator<Item = String>,
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> String {
-    let columns: Vec<_> = columns.into_iter().collect();
-    let rule = vec!["---".to_owned(); columns.len()];
-    let lines = [columns, rule].into_iter().chain(rows);
-    let lines = lines.map(|cells| format!("| {} |\n", cells.join(" | ")));
-    format!("## {title}\n\n{}", lines.collect::<String>())
 }
 
 #[cfg(test)]

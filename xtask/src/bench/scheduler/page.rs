@@ -9,6 +9,7 @@ use super::stage::{
     BURST, CALLS, CRATES, CRON, CRONX, CYCLICTEST, FLOOD, HELD, JOB, LATENESS, MEMORY, SECONDS,
     SHOT, SHOTS, SPIN, SUBMIT, TIMERS, TOKIO, WAKE,
 };
+use crate::bench::section;
 
 const NONE: &str = "-";
 const MS: f64 = 1e6;
@@ -176,18 +177,6 @@ pub(super) fn curves(rounds: &[Round]) -> String {
 fn bar_list(rounds: &[Round]) -> String {
     let lines: Vec<_> = bars(rounds).iter().map(|bar| format!("- {bar}")).collect();
     format!("## Bars\n\n{}\n", lines.join("\n"))
-}
-
-fn section<'a>(
-    title: &str,
-    columns: impl IntoIterator<Item = &'a str>,
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> String {
-    let columns: Vec<_> = columns.into_iter().map(str::to_owned).collect();
-    let rule = vec!["---".to_owned(); columns.len()];
-    let lines = [columns, rule].into_iter().chain(rows);
-    let lines = lines.map(|cells| format!("| {} |\n", cells.join(" | ")));
-    format!("## {title}\n\n{}", lines.collect::<String>())
 }
 
 #[cfg(test)]
