@@ -198,7 +198,7 @@ impl Scene {
         let (shown, tid) = shown.split_once('~').unwrap_or((shown, ""));
         let tid = if tid.is_empty() { count } else { number(tid) as u32 };
         let tgid = process.unwrap_or(tid);
-        let task = TaskKey { start_ns: 1_000 + u64::from(count), tid, tgid };
+        let task = TaskKey { start_ns: count.into(), tid, tgid };
         self.tasks.insert(name.to_owned(), task);
         if !name.starts_with('?') {
             self.name(0, on, task, (shown, shown), &[]);

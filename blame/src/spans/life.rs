@@ -160,7 +160,7 @@ impl<'a> Lives<'a> {
             (opening::FORK, _) => lay(at_ns, open_ns, Doing::Sleeps),
             (opening::PREEMPTED, _) => lay(at_ns, open_ns, self.ran(at_ns, open_ns)),
             // Of an older Capture, or its switch-out was not seen.
-            (_, off_ns) if off_ns < at_ns => lay(at_ns, open_ns, Doing::Unknown),
+            (_, off_ns) if off_ns == 0 || off_ns < at_ns => lay(at_ns, open_ns, Doing::Unknown),
             (_, off_ns) => {
                 let off_ns = off_ns.min(open_ns);
                 lay(at_ns, off_ns, self.ran(at_ns, off_ns));
