@@ -35,7 +35,7 @@ fn holds(recording: &Recording) -> Result<&Spans, String> {
     let listened = &spans.listened;
     assert_eq!(listened.seen, listened.filtered + listened.submitted + listened.lost);
     assert_eq!(listened.lost, 0);
-    assert!(spans.firings.count > 100, "{} firings: {:?}", spans.firings.count, spans.flaws);
+    assert!(spans.firings.count > DISTURBED, "{} firings: {:?}", spans.firings.count, spans.flaws);
     let sum = |parts: &mut dyn Iterator<Item = u64>| parts.sum::<u64>();
     for budget in [&spans.firings, &spans.late] {
         let parts = sum(&mut budget.parts.iter().map(|share| share.length_ns));
@@ -212,6 +212,12 @@ fn a_quota_is_waiting_that_is_throttled() {
         can_listen("a_quota_is_waiting_that_is_throttled", &["a cgroup with a quota"]);
         return;
     };
+    let folder = tempfile::tempdir().unwrap();
+    // Some virtual machines have a thread of whose switches the kernel tells but half. Up to the next
+    // switch it is unknown what the CPU did, so that one is never far.
+    let mut pulse = actor();
+    pulse.args(["burst", "--cpu", "0", "--busy-us", "5", "--sleep-us", "1000", "--log"]);
+    let _pulse = Neighbour::start(pulse.arg(folder.path().join("log")));
     steady(|| {
         // The hog uses the quota up, and the scheduler stands still with it.
         let script =
@@ -222,6 +228,10 @@ fn a_quota_is_waiting_that_is_throttled() {
         let shell = ["sh", "-c", script, quota.0.to_str().unwrap(), &load[0]].map(str::to_owned);
         let recording = Recording::make(&[options, &shell, load].concat());
         blamed(&recording, &[Part::ShardWaits, Part::WorkerWaits])?;
+        let knows_no_quotas = |why: &String| why.contains("neither quotas nor cgroups are known");
+        if recording.report.health.degraded.iter().any(knows_no_quotas) {
+            return Ok(());
+        }
         let late = &spans(&recording.report).late;
         let throttled = late.blame.iter().find(|blame| blame.class == Class::Throttled);
         let share = throttled.map_or(0, |blame| blame.waited_ns) as f64 / late.total_ns as f64;

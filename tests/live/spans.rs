@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -10,11 +10,14 @@ use cronx_recording::{Part, Spans};
 
 use crate::bench::{Neighbour, Recording, actor, can_listen, steady};
 
-/// Records a process beside a neighbour that has its CPU as often as itself.
-fn beside_a_hog(server: &mut Command) -> Recording {
+/// Records a process whose CPU a neighbour takes a fifth of the time.
+fn beside_a_neighbour(server: &mut Command) -> Recording {
     let server = Neighbour::start(server);
-    let mut hog = actor();
-    let _hog = Neighbour::start(hog.args(["hog", "--cpu", "0", "--seconds", "60"]));
+    let folder = tempfile::tempdir().unwrap();
+    let mut burst = Command::new("chrt");
+    burst.args(["-f", "10"]).arg(actor().get_program()).args(["burst", "--cpu", "0"]);
+    burst.args(["--busy-us", "8000", "--sleep-us", "32000", "--name", "compactor", "--log"]);
+    let _neighbour = Neighbour::start(burst.arg(folder.path().join("log")));
     let pid = server.0.id().to_string();
     // It may not have executed its program yet.
     thread::sleep(Duration::from_millis(100));
@@ -56,8 +59,8 @@ fn explained(recording: &Recording) -> Result<(), String> {
 
 #[test]
 fn slow_requests_of_a_tokio_program() {
-    if can_listen("slow_requests_of_a_tokio_program", &[]) {
-        steady(|| explained(&beside_a_hog(&mut serve(&["--seconds", "60"]))));
+    if can_listen("slow_requests_of_a_tokio_program", &["chrt"]) {
+        steady(|| explained(&beside_a_neighbour(&mut serve(&["--seconds", "60"]))));
     }
 }
 
@@ -76,8 +79,13 @@ fn built_of_c(folder: &Path) -> PathBuf {
 
 /// Whether C programs with probes can be built here.
 fn can_build(test: &str) -> bool {
-    let header = Path::new("/usr/include/sys/sdt.h").is_file();
-    can_listen(test, if header { &["cc", "strip"] } else { &["sys/sdt.h (systemtap-sdt-dev)"] })
+    let includes = ["-E", "-include", "sys/sdt.h", "-x", "c", "/dev/null", "-o", "/dev/null"];
+    let header = Command::new("cc").args(includes).stderr(Stdio::null()).status();
+    let header = header.is_ok_and(|status| status.success());
+    can_listen(
+        test,
+        if header { &["cc", "strip", "chrt"] } else { &["sys/sdt.h (systemtap-sdt-dev)"] },
+    )
 }
 
 #[test]
@@ -87,9 +95,9 @@ fn slow_requests_of_a_program_in_c_stripped_or_not() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = built_of_c(folder.path());
-    steady(|| explained(&beside_a_hog(Command::new(&program).arg("60"))));
+    steady(|| explained(&beside_a_neighbour(Command::new(&program).arg("60"))));
     assert!(Command::new("strip").arg(&program).status().unwrap().success());
-    steady(|| explained(&beside_a_hog(Command::new(&program).arg("60"))));
+    steady(|| explained(&beside_a_neighbour(Command::new(&program).arg("60"))));
 }
 
 #[test]
