@@ -7,10 +7,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use cronx_collector::probes::Object;
+use cronx_collector::spans::Wanted;
 use cronx_collector::targets::ThreadName;
 use cronx_scheduler::{Fold, Gap};
+
+/// Stack samples a second and CPU.
+const SAMPLE_HZ: u32 = 199;
+/// Each CPU's ring, KiB.
+const RING_KIB: u32 = 8192;
 
 /// Why did the P99 miss?
 #[derive(Debug, Parser)]
@@ -63,6 +69,10 @@ pub struct Record {
     /// [default: 0; with --all the objective, or 1ms]
     #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
     pub floor: Option<Duration>,
+    /// The firings to explain, of programs that announce them: all, late ones alone (which costs the
+    /// punctual ones nothing), or none; without none also the spans of any program
+    #[arg(long, value_name = "WHICH", default_value = "all")]
+    pub spans: Spans,
     /// What to report.
     #[command(flatten)]
     pub analysis: Analysis,
@@ -82,16 +92,38 @@ pub struct Probing {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Stack samples a second and CPU while somebody waits; 0 for none.
-    #[arg(long, value_name = "HZ", default_value_t = 199,
+    #[arg(long, value_name = "HZ", default_value_t = SAMPLE_HZ,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub sample_hz: u32,
     /// Ring buffer of each CPU in KiB; rounded up to a power of two.
-    #[arg(long, value_name = "KIB", default_value_t = 8192,
+    #[arg(long, value_name = "KIB", default_value_t = RING_KIB,
           value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
     pub ring: u32,
     /// The probes to use, and no others [default: the best that the kernel takes]
     #[arg(long, value_name = "OBJECT", value_parser = object)]
     pub probes: Option<Object>,
+}
+
+/// Which firings to explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Spans {
+    /// All of them.
+    All,
+    /// Those beyond their scheduler's objective.
+    Late,
+    /// None, and no spans.
+    None,
+}
+
+impl Spans {
+    /// As the collector has it.
+    pub fn wanted(self) -> Option<Wanted> {
+        match self {
+            Self::All => Some(Wanted::All),
+            Self::Late => Some(Wanted::Late),
+            Self::None => None,
+        }
+    }
 }
 
 /// Whom to record: the load, if nobody else is named.
@@ -163,6 +195,21 @@ pub struct Place {
     pub json: bool,
 }
 
+impl Record {
+    /// A recording of a command with everything as it is if nothing is said.
+    pub fn of(command: Vec<OsString>, objective: Option<Duration>, place: Place) -> Self {
+        Self {
+            whom: Whom { pid: Vec::new(), comm: Vec::new(), cgroup: None, all: false },
+            probing: Probing { duration: None, sample_hz: SAMPLE_HZ, ring: RING_KIB, probes: None },
+            floor: None,
+            spans: Spans::All,
+            analysis: Analysis { objective, process: None, thread: None },
+            place,
+            command,
+        }
+    }
+}
+
 /// `cronx diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
@@ -231,6 +278,18 @@ pub struct Run {
     /// Only read the file, and say when each job is due next.
     #[arg(long)]
     pub check: bool,
+    /// Record it, in a process of its own, and explain every late firing at the end.
+    #[arg(long, conflicts_with = "check")]
+    pub record: bool,
+    /// A firing later than this is late [default: what the scheduler calls so, 10ms]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "record")]
+    pub objective: Option<Duration>,
+    /// Where to put the recording; absent or empty [default: cronx-DATE-TIME]
+    #[arg(short, long, value_name = "DIR", requires = "record")]
+    pub output: Option<PathBuf>,
+    /// Replace a recording in a folder that is not empty.
+    #[arg(long, requires = "record")]
+    pub force: bool,
 }
 
 /// `cronx doctor`.

@@ -40,7 +40,7 @@ pub fn read_all(lists: &[&Vec<PathBuf>]) -> Result<Vec<Vec<(PathBuf, Input)>>> {
     let open_list = |list: &Vec<PathBuf>| list.iter().map(|path| opened(path)).collect();
     let opened: Vec<Vec<_>> = lists.iter().map(|list| open_list(list)).collect::<Result<_>>()?;
     if let Some(user) = privileges::invoking_user()? {
-        privileges::drop_to(Some(&user), false)?;
+        privileges::drop_to(Some(&user), &[])?;
     }
     let read_list = |list: Vec<(PathBuf, File)>| list.into_iter().map(read).collect();
     opened.into_iter().map(read_list).collect()

@@ -19,8 +19,8 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, geteuid, unlinkat};
 pub const CAPTURE: &str = "capture.cronx";
 
 /// What is made of a report.
-pub const REPORT: [&str; 5] =
-    ["report.json", "blame.folded", "blame.svg", "latency.hgrm", "latency.hlog"];
+pub const REPORT: [&str; 6] =
+    ["report.json", "blame.folded", "blame.svg", "lateness.svg", "latency.hgrm", "latency.hlog"];
 
 /// Whose folders are not a trap.
 const ROOT: u32 = 0;

@@ -16,9 +16,10 @@ use cronx_collector::drain::{Closed, Drained, Sink, Window, drain};
 use cronx_collector::host;
 use cronx_collector::kernel::{self, Kernel};
 use cronx_collector::launch::{Held, Load};
-use cronx_collector::privileges::{self, User};
+use cronx_collector::privileges::{self, Later, User};
 use cronx_collector::probes::{Probes, Settings};
 use cronx_collector::signals::Blocked;
+use cronx_collector::spans::Listener;
 use cronx_collector::stats::Keeper;
 use cronx_collector::symbolize::Symbolizer;
 use cronx_collector::targets::Targets;
@@ -73,19 +74,28 @@ pub fn make(args: &Record) -> Result<Option<Recorded>> {
     let kernel = Kernel::read()?;
     let mut probes = Probes::attach(&kernel, &settings).map_err(with_log)?;
     probes.settle().map_err(with_log)?;
+    let listener = listen(args, user.as_ref(), held.as_ref(), &probes);
     let symbolizer = Symbolizer::new();
     let urgent = privileges::raise_priority();
     let blocked = Blocked::now()?;
-    let mut output = drop_privileges(args, user.as_ref(), &probes)?;
+    let needed = needed(&probes, matches!(listener, Some(Ok(_))));
+    let mut output = drop_privileges(args, user.as_ref(), &needed)?;
 
-    let degraded = degraded(&probes, keeper.as_ref(), urgent);
+    let mut degraded = degraded(&probes, keeper.as_ref(), urgent);
+    let listener = match listener.transpose() {
+        Ok(listener) => listener,
+        Err(error) => {
+            degraded.push(format!("spans are not listened to: {error}"));
+            None
+        }
+    };
     let header = header(args, &kernel, &probes, &settings, degraded);
     let cpu_before = own_cpu_ns();
     let mut load = held.map(Held::release).transpose()?;
     keeper.iter_mut().for_each(Keeper::start);
     output.replace(&[&REPORT[..], &[CAPTURE]].concat())?;
     let writer = CaptureWriter::new(output.file(CAPTURE)?, &header)?;
-    let mut sink = Sink::new(writer, symbolizer);
+    let mut sink = Sink::new(writer, symbolizer, listener);
     let drained = watch(args, &mut probes, &mut sink, &settings.targets, load.as_mut())?;
     if drained.closed == Closed::Aborted {
         abort(&mut probes, sink, &mut output)?;
@@ -105,11 +115,33 @@ pub fn make(args: &Record) -> Result<Option<Recorded>> {
     Ok(Some(Recorded { report, output, status: load::status(ended, closed) }))
 }
 
+/// Listens to what programs announce of themselves, if that is wanted.
+fn listen(
+    args: &Record,
+    user: Option<&User>,
+    held: Option<&Held>,
+    probes: &Probes,
+) -> Option<Result<Listener, Error>> {
+    let wanted = args.spans.wanted()?;
+    let mut listener = match Listener::load(probes, wanted) {
+        Ok(listener) => listener,
+        Err(error) => return Some(Err(error)),
+    };
+    listener.begin(&args.command, user.map(|user| user.uid), held.map(Held::pid), probes);
+    Some(Ok(listener))
+}
+
+/// What the kernel will be asked after privileges are dropped.
+fn needed(probes: &Probes, listens: bool) -> Vec<Later> {
+    let maps = probes.asks_maps().then_some(Later::Maps);
+    maps.into_iter().chain(listens.then_some(Later::Attach)).collect()
+}
+
 /// Drops them and makes the output folder, in the order in which the folder is the load's user's: by
 /// birth under sudo. Without sudo it is root's own, and only before the drop may root write anywhere.
-fn drop_privileges(args: &Record, user: Option<&User>, probes: &Probes) -> Result<Output> {
+fn drop_privileges(args: &Record, user: Option<&User>, needed: &[Later]) -> Result<Output> {
     let create = || Output::create(&place(args), args.place.force);
-    let drop = || privileges::drop_to(user, probes.asks_maps());
+    let drop = || privileges::drop_to(user, needed);
     let output = if user.is_some() {
         drop()?;
         create()?
@@ -239,8 +271,10 @@ fn stop(
     let stopped_ns = now_ns();
     let profiler_cpu_ns = own_cpu_ns() - cpu_before;
     let (recursion_misses, programs) = (probes.recursion_misses(), probes.runs());
+    sink.stop_listening();
     let cpus = probes.stop()?;
     sink.take(probes)?;
+    privileges::drop_more(&needed(probes, false))?;
     Ok(Trailer {
         stopped_ns,
         cpus,

@@ -38,7 +38,7 @@ fn read(args: &cli::Report) -> Result<Capture> {
     let cannot = || format!("cannot read '{}'", args.capture.display());
     let file = File::open(&args.capture).with_context(cannot)?;
     if let Some(user) = privileges::invoking_user()? {
-        privileges::drop_to(Some(&user), false)?;
+        privileges::drop_to(Some(&user), &[])?;
     }
     Capture::read(BufReader::new(file)).with_context(cannot)
 }
@@ -59,7 +59,13 @@ pub fn write_files(report: &Report, output: &mut Output) -> Result<()> {
     output.write("blame.folded", |file| cronx_flamegraph::write_folded(report, file))?;
     output.write("blame.svg", |file| cronx_flamegraph::write_svg(report, file))?;
     output.write("latency.hgrm", |file| cronx_flamegraph::write_hgrm(report, file))?;
-    output.write("latency.hlog", |file| cronx_flamegraph::write_hlog(report, file))
+    output.write("latency.hlog", |file| cronx_flamegraph::write_hlog(report, file))?;
+    if cronx_flamegraph::write_lateness_svg(report, std::io::sink())? {
+        output.write("lateness.svg", |file| {
+            cronx_flamegraph::write_lateness_svg(report, file).map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

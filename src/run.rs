@@ -13,7 +13,7 @@ use cronx_daemon::{Event, Jobs, Log, Start};
 use cronx_recording::Untrusted;
 use cronx_scheduler::Utc;
 
-use crate::cli;
+use crate::{cli, record};
 
 /// Lines that wait for somebody to read them; of what comes beyond, only the number is told.
 const LINES: usize = 2048;
@@ -32,6 +32,9 @@ pub fn run(args: &cli::Run) -> Result<ExitCode> {
     if args.check {
         return check(&Jobs::read(&args.jobs)?);
     }
+    if args.record {
+        return record::run(&recorded(args)?);
+    }
     let (lines, said) = sync_channel(LINES);
     let lost = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&lost);
@@ -44,6 +47,18 @@ pub fn run(args: &cli::Run) -> Result<ExitCode> {
         let _ = ended.recv_timeout(LAST_LINES);
     }
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// The same without the recording, as its load: a profiler never shares a process with its victim.
+fn recorded(args: &cli::Run) -> Result<cli::Record> {
+    let own = std::env::current_exe().context("cannot find this program")?;
+    let mut command = vec![own.into_os_string(), "run".into(), args.jobs.clone().into_os_string()];
+    if let Some(listen) = args.listen {
+        command.extend(["--listen".into(), listen.to_string().into()]);
+    }
+    let (output, force) = (args.output.clone(), args.force);
+    let place = cli::Place { output, force, quiet: false, json: false };
+    Ok(cli::Record::of(command, args.objective, place))
 }
 
 /// Jobs are on time whether somebody reads about them or not.

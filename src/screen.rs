@@ -10,6 +10,7 @@ mod fixture;
 mod health;
 mod latency;
 mod line;
+mod spans;
 mod verdict;
 mod worst;
 
@@ -42,6 +43,7 @@ pub fn render(report: &Report, style: &Style) -> String {
         latency::lines(report, width),
         blame::lines(report, width),
         worst::lines(report, width),
+        spans::lines(report, width),
         health::lines(report, width),
     ];
     let mut text = String::new();

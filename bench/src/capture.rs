@@ -133,7 +133,7 @@ fn step(cpus: &mut [Cpu; 2], number: u64) {
         cpu: on as u16,
         moves: u16::from(moved),
         opening: opening::WAKEUP,
-        flags: 0,
+        ..Wait::default()
     };
     if moved {
         let running = &cpus[other];

@@ -1,8 +1,10 @@
 //! Bytes to one event. It knows the layout and nothing of order or meaning.
 
+use std::mem::offset_of;
+
 use cronx_abi::{
     Header, InterruptRecord, MoveRecord, OpenWaitRecord, Record, RefillRecord, SampleRecord,
-    SliceRecord, TaskKey, TaskRecord, UnopenedRecord, WaitRecord, kind,
+    SliceRecord, TaskKey, TaskRecord, UnopenedRecord, Wait, WaitRecord, kind,
 };
 
 /// One record, by its kind. A sample stays where it is: it is large and most are never looked at.
@@ -41,15 +43,18 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Header, Malformed> {
     Ok(header)
 }
 
+/// What version 4 of the abi added at the end of a wait, bytes. An older record is without it.
+const ADDED: usize = size_of::<Wait>() - offset_of!(Wait, off_ns);
+
 fn length(record_kind: u8) -> Option<usize> {
     Some(match record_kind {
         kind::SLICE => size_of::<SliceRecord>(),
-        kind::WAIT => size_of::<WaitRecord>(),
+        kind::WAIT => size_of::<WaitRecord>() - ADDED,
         kind::MOVE => size_of::<MoveRecord>(),
         kind::INTERRUPT => size_of::<InterruptRecord>(),
         kind::SAMPLE => size_of::<SampleRecord>(),
         kind::TASK => size_of::<TaskRecord>(),
-        kind::OPEN | kind::UNSEEN_CLOSE => size_of::<OpenWaitRecord>(),
+        kind::OPEN | kind::UNSEEN_CLOSE => size_of::<OpenWaitRecord>() - ADDED,
         kind::UNOPENED => size_of::<UnopenedRecord>(),
         kind::REFILL => size_of::<RefillRecord>(),
         _ => return None,
@@ -61,13 +66,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
     let header = head(bytes)?;
     match header.kind {
         kind::SLICE => SliceRecord::from_bytes(bytes).map(Event::Slice),
-        kind::WAIT => WaitRecord::from_bytes(bytes).map(Event::Wait),
+        kind::WAIT => filled_up::<WaitRecord>(bytes).map(Event::Wait),
         kind::MOVE => MoveRecord::from_bytes(bytes).map(Event::Move),
         kind::INTERRUPT => InterruptRecord::from_bytes(bytes).map(Event::Interrupt),
         kind::SAMPLE => sample(header, bytes).map(Event::Sample),
         kind::TASK => TaskRecord::from_bytes(bytes).map(Event::Task),
-        kind::OPEN => OpenWaitRecord::from_bytes(bytes).map(Event::Open),
-        kind::UNSEEN_CLOSE => OpenWaitRecord::from_bytes(bytes).map(Event::UnseenClose),
+        kind::OPEN => filled_up::<OpenWaitRecord>(bytes).map(Event::Open),
+        kind::UNSEEN_CLOSE => filled_up::<OpenWaitRecord>(bytes).map(Event::UnseenClose),
         kind::UNOPENED => UnopenedRecord::from_bytes(bytes).map(Event::Unopened),
         kind::REFILL => RefillRecord::from_bytes(bytes).map(Event::Refill),
         _ => return Err("unknown_kind"),
@@ -75,8 +80,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
     .ok_or("short_record")
 }
 
+/// A record that ends in a wait; what an older one has not is 0.
+fn filled_up<R: Record>(bytes: &[u8]) -> Option<R> {
+    let mut whole = [0; size_of::<WaitRecord>()];
+    let len = bytes.len().min(size_of::<R>()).min(whole.len());
+    whole[..len].copy_from_slice(&bytes[..len]);
+    R::from_bytes(&whole)
+}
+
 fn sample(header: Header, bytes: &[u8]) -> Option<Sample<'_>> {
-    use std::mem::offset_of;
     let task_at = offset_of!(SampleRecord, task);
     let kernel_at = offset_of!(SampleRecord, kernel);
     let user_at = offset_of!(SampleRecord, user);

@@ -5,7 +5,7 @@
 //! 100 cpu0 slice hog 40             hog ran [40, 100); `contradicts` may follow
 //! 100 cpu0 wait victim 60..70 hog 40  opened at 60, queued at 70, closed at 100 after hog's slice;
 //!                                   then any of: fork preempted first=N on=N moves=N by=NAME irq=LAYER:N
-//!                                   throttled contradicts
+//!                                   throttled contradicts off=N (asleep then) stopped disk
 //! 100 cpu0 move victim 0>1          `throttled` may follow
 //! 100 cpu0 irq 24 since 90          also `vector` and `softirq`; `contradicts` may follow
 //! 100 cpu0 sample hog main,work k:sys_read     user frames, then kernel frames, outermost first
@@ -20,6 +20,12 @@
 //! steal cpu0 0..1000 40             the kernel's count of stolen time
 //! 100 cpu0 open victim 60..70       options as for wait, and `still` (throttled); also `unseen`
 //! 100 cpu0 unopened victim
+//! 150 started job shard run worker due=N popped=N enqueued=N free=N dequeued=N started=N
+//!                                   a firing, announced; also `late`. The three are tasks, and `run`
+//!                                   may be the worker; `run=2` its number, if that is not 1
+//! 190 finished job worker started=N finished=N
+//! 150 begin request 7 thread        a span of that id begins, and
+//! 190 end 7 thread                  ends
 //! lost cpu0 2                       two numbers go by
 //! end cpu0 hog 90                   the trailer's occupant; `interrupted 95` may follow
 //! torn
@@ -32,10 +38,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use cronx_abi::span::{self, SpanRecord, firing};
 use cronx_abi::{
     COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
     RefillRecord, SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES,
-    UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, layer, opening, task_flag, wait_flag,
+    UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, layer, off_state, opening, task_flag,
+    wait_flag,
 };
 use cronx_recording::{
     Capture, CpuRecords, CpuTrailer, Frame, Report, Stolen, Symbols, Target, Trailer,
@@ -165,6 +173,9 @@ impl Scene {
                 };
                 self.trailer().cpus.push(end);
             }
+            [at, kind @ ("started" | "late" | "finished" | "begin" | "end"), ref rest @ ..] => {
+                self.announcement(number(at), kind, rest);
+            }
             [at, on, kind, ref rest @ ..] => self.record(number(at), cpu(on), kind, rest),
             _ => panic!("what is {words:?}?"),
         }
@@ -187,7 +198,7 @@ impl Scene {
         let (shown, tid) = shown.split_once('~').unwrap_or((shown, ""));
         let tid = if tid.is_empty() { count } else { number(tid) as u32 };
         let tgid = process.unwrap_or(tid);
-        let task = TaskKey { start_ns: 1_000 + u64::from(count), tid, tgid };
+        let task = TaskKey { start_ns: count.into(), tid, tgid };
         self.tasks.insert(name.to_owned(), task);
         if !name.starts_with('?') {
             self.name(0, on, task, (shown, shown), &[]);
@@ -218,6 +229,77 @@ impl Scene {
             }
         }
         self.push(on, &record);
+    }
+
+    fn announcement(&mut self, at_ns: u64, kind: &str, rest: &[&str]) {
+        let of = match kind {
+            "started" => span::kind::FIRING_STARTED,
+            "late" => span::kind::FIRING_LATE,
+            "finished" => span::kind::FIRING_FINISHED,
+            "begin" => span::kind::SPAN_BEGIN,
+            _ => span::kind::SPAN_END,
+        };
+        match *rest {
+            [name, id, thread] if kind == "begin" => self.span(at_ns, of, name, thread, id),
+            [id, thread] if kind == "end" => self.span(at_ns, of, "", thread, id),
+            [job, worker, ref values @ ..] if kind == "finished" => {
+                let mut record = self.announced(at_ns, of, job, worker);
+                record.args[firing::RUN] = 1;
+                self.announce(record, values);
+            }
+            [job, shard, runner, worker, ref values @ ..] => {
+                let mut record = self.announced(at_ns, of, job, worker);
+                record.args[firing::RUN] = 1;
+                record.args[firing::SHARD] = self.task(shard, 0).tid.into();
+                record.args[firing::RUNNER] = self.task(runner, 0).tid.into();
+                self.announce(record, values);
+            }
+            _ => panic!("what is {kind} {rest:?}?"),
+        }
+    }
+
+    fn span(&mut self, at_ns: u64, kind: u8, name: &str, thread: &str, id: &str) {
+        let mut record = self.announced(at_ns, kind, name, thread);
+        record.args[0] = number(id);
+        self.announce(record, &[]);
+    }
+
+    fn announced(&mut self, at_ns: u64, kind: u8, name: &str, thread: &str) -> SpanRecord {
+        let task = self.task(thread, 0);
+        let mut record = SpanRecord {
+            at_ns,
+            tid: task.tid,
+            tgid: task.tgid,
+            cpu: 0,
+            kind,
+            flags: 0,
+            name_len: name.len() as u16,
+            args: [0; span::ARGS],
+            name: [0; span::NAME_LEN],
+        };
+        record.name[..name.len()].copy_from_slice(name.as_bytes());
+        record
+    }
+
+    fn announce(&mut self, mut record: SpanRecord, values: &[&str]) {
+        let finished = record.kind == span::kind::FIRING_FINISHED;
+        for value in values {
+            let (field, value) = pair(value, "=");
+            let place = match field {
+                "run" => firing::RUN,
+                "due" => firing::DUE,
+                "popped" => firing::POPPED,
+                "enqueued" => firing::ENQUEUED,
+                "free" => firing::FREE,
+                "dequeued" => firing::DEQUEUED,
+                "started" if finished => 2,
+                "finished" => 3,
+                "started" => firing::STARTED,
+                _ => panic!("what is {field:?}?"),
+            };
+            record.args[place] = number(value);
+        }
+        self.capture.spans.push(record.as_bytes());
     }
 
     fn header(&mut self, at_ns: u64, on: u32, kind: u8) -> Header {
@@ -310,6 +392,12 @@ impl Scene {
                 None if *option == "throttled" => wait.flags |= wait_flag::THROTTLED,
                 None if *option == "still" => wait.flags |= wait_flag::THROTTLED_AT_STOP,
                 None if *option == "contradicts" => {}
+                None if *option == "stopped" => wait.off_state = off_state::STOPPED,
+                None if *option == "disk" => wait.off_state = off_state::UNINTERRUPTIBLE,
+                Some(("off", n)) => {
+                    wait.off_ns = number(n);
+                    wait.off_state = off_state::ASLEEP;
+                }
                 Some(("opening", n)) => wait.opening = number(n) as u8,
                 Some(("first", n)) => wait.first_cpu = number(n) as u16,
                 Some(("on", n)) => wait.cpu = number(n) as u16,

@@ -22,6 +22,7 @@
 //! tail      the blame of the longest waits; `blocks` says how sure, `what_if` what else
 //! blamed    every wait's tiles once: what is summed of them
 //! chain     the waits of wakers, back to the root culprit; with each of the `worst`
+//! spans     what programs announced of themselves: `life`, `walk`, `join`, `budget`
 //! fold      the flamegraph; `cost` what the probes took; `report` puts all together
 //! ```
 //!
@@ -83,6 +84,7 @@ mod order;
 mod owners;
 mod quota;
 mod report;
+mod spans;
 mod spared;
 mod stays;
 mod steal;

@@ -8,7 +8,7 @@ use crate::anomaly::Counts;
 use crate::evidence::{self, Evidence};
 use crate::spared::Spared;
 use crate::waits::{self, Interval};
-use crate::{Options, blamed, cost, metric, steal};
+use crate::{Options, blamed, cost, metric, spans, steal};
 
 /// From records to Report.
 pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
@@ -18,6 +18,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
     steal::find(capture, &mut evidence);
     let spared = Spared::new(capture, options, &mut anomalies);
     let blamed = blamed::blame(&evidence, &waits, &spared, options, &mut anomalies);
+    let spans = spans::explain(capture, &evidence, &waits, options);
     Report {
         schema: SCHEMA.to_owned(),
         provenance: provenance(capture, &evidence),
@@ -34,6 +35,7 @@ pub(crate) fn assemble(capture: &Capture, options: &Options) -> Report {
         tail: blamed.tail,
         worst: blamed.worst,
         folds: blamed.folds.finish(&evidence, &capture.symbols),
+        spans,
         health: Health {
             unbalanced: blamed.unbalanced,
             unknown_ns: blamed.all.owed_to_class(Class::Unknown),

@@ -13,7 +13,7 @@ use crate::names::Named;
 
 /// Longer than any machine makes a thread wait (13 days), so its opening is garbage; and short
 /// enough that sums of such waits stay numbers.
-const IMPLAUSIBLE_NS: u64 = 1 << 50;
+pub(crate) const IMPLAUSIBLE_NS: u64 = 1 << 50;
 
 /// Something that happened to a victim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

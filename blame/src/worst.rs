@@ -55,7 +55,7 @@ fn waker(waker: &Waker, at_ns: u64, evidence: &Evidence) -> Untrusted {
     format!("{} ({})", evidence.strings.text(named.thread).raw(), waker.task.tid).into()
 }
 
-fn tile_report(tile: &Tile, open_ns: u64, evidence: &Evidence) -> TileReport {
+pub(crate) fn tile_report(tile: &Tile, open_ns: u64, evidence: &Evidence) -> TileReport {
     TileReport {
         from_ns: tile.from_ns - open_ns,
         length_ns: tile.length_ns(),

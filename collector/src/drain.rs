@@ -15,6 +15,7 @@ use crate::launch::Load;
 use crate::probes::Probes;
 use crate::seat::Seat;
 use crate::signals::{Asked, Signals};
+use crate::spans::Listener;
 use crate::steal;
 use crate::symbolize::Symbolizer;
 use crate::targets::Targets;
@@ -90,6 +91,8 @@ impl std::fmt::Debug for Window<'_> {
 pub struct Sink<W> {
     writer: CaptureWriter<W>,
     symbolizer: Symbolizer,
+    listener: Option<Listener>,
+    spans: CpuRecords,
     gathered: Vec<CpuRecords>,
     flushed: std::time::Instant,
     records: u64,
@@ -99,10 +102,16 @@ pub struct Sink<W> {
 
 impl<W: Write> Sink<W> {
     /// A sink into a Capture whose header is written.
-    pub fn new(writer: CaptureWriter<W>, symbolizer: Symbolizer) -> Self {
+    pub fn new(
+        writer: CaptureWriter<W>,
+        symbolizer: Symbolizer,
+        listener: Option<Listener>,
+    ) -> Self {
         Self {
             writer,
             symbolizer,
+            listener,
+            spans: CpuRecords::default(),
             gathered: Vec::new(),
             flushed: std::time::Instant::now(),
             records: 0,
@@ -118,10 +127,14 @@ impl<W: Write> Sink<W> {
             self.seat.count(cpu);
             self.symbolizer.see(record);
             self.cgroups.see(record);
+            if let Some(listener) = &mut self.listener {
+                listener.see(record);
+            }
             CpuRecords::of(&mut self.gathered, cpu).push(record);
         });
         self.seat.choose();
         self.cgroups.look();
+        self.listen();
         if self.flushed.elapsed() < FLUSH_EVERY {
             return self.flush(BLOCK_BYTES);
         }
@@ -130,7 +143,18 @@ impl<W: Write> Sink<W> {
         Ok(self.writer.flush()?)
     }
 
+    fn listen(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.look();
+            listener.drain(|record| self.spans.push(record));
+        }
+    }
+
     fn flush(&mut self, at_least: usize) -> Result<(), Error> {
+        if !self.spans.bytes.is_empty() && self.spans.bytes.len() >= at_least {
+            self.writer.spans(&self.spans)?;
+            self.spans.bytes.clear();
+        }
         for records in &mut self.gathered {
             if !records.bytes.is_empty() && records.bytes.len() >= at_least {
                 self.writer.records(records)?;
@@ -140,9 +164,17 @@ impl<W: Write> Sink<W> {
         Ok(())
     }
 
+    /// Listens to spans no more.
+    pub fn stop_listening(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.stop();
+        }
+    }
+
     /// Writes what is left, and what of the trailer only the records could tell.
     pub fn finish(mut self, mut trailer: Trailer) -> Result<(), Error> {
         self.flush(0)?;
+        trailer.spans = self.listener.take().map(Listener::finish);
         trailer.cgroups = self.cgroups.finish();
         self.writer.finish(&self.symbolizer.finish(), &trailer)?;
         Ok(())

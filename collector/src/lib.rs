@@ -6,9 +6,10 @@
 //! 2. [`kernel::Kernel::read`]: which kernel this is
 //! 3. [`probes::Probes::attach`]: the object that fits it, loaded and at its hooks
 //! 4. [`probes::Probes::settle`]: mark the load, let each CPU switch once, check our own name
-//! 5. [`privileges::drop_to`]: keep nothing that is not needed any more
-//! 6. [`launch::Held::release`] and [`drain::drain`]: the load runs, the rings are emptied
-//! 7. [`probes::Probes::stop`]: open waits, last slices, loss
+//! 5. [`spans::Listener::load`]: the program that hears what programs announce of themselves
+//! 6. [`privileges::drop_to`]: keep nothing that is not needed any more
+//! 7. [`launch::Held::release`] and [`drain::drain`]: the load runs, the rings are emptied
+//! 8. [`probes::Probes::stop`]: open waits, last slices, loss
 //!
 //! What it does not do: analyse, print, choose an output. It writes a Capture into what it is given.
 
@@ -22,12 +23,18 @@ pub mod host;
 mod jit;
 pub mod kernel;
 pub mod launch;
+pub mod notes;
 pub mod perf_map;
 pub mod privileges;
 pub mod probes;
 mod rings;
 mod seat;
 pub mod signals;
+#[cfg(feature = "usdt")]
+pub mod spans;
+#[cfg(not(feature = "usdt"))]
+#[path = "spans/none.rs"]
+pub mod spans;
 pub mod stats;
 mod steal;
 pub mod symbolize;

@@ -4,7 +4,8 @@
 //! CAP_SYS_ADMIN). Once everything is attached only CAP_SYS_PTRACE is of use: a culprit may be
 //! anybody's process, and its functions are named from its `/proc/PID/maps`. CAP_BPF stays where the
 //! kernel must be asked again: by the legacy object, whose table of threads is read at the end, and for
-//! a cgroup, whose threads are followed. Whom a recording is about changes nothing else: whoever may
+//! a cgroup, whose threads are followed. Both stay until the window closes where spans are listened to,
+//! since programs with probes may begin at any time. Whom a recording is about changes nothing else: whoever may
 //! load the probes sees every task of the machine through them.
 
 use std::ffi::CString;
@@ -116,14 +117,31 @@ pub fn demand() -> Result<(), Error> {
 }
 
 /// Becomes `user`, if there is one, and gives up every capability but the one that names the
-/// functions of other users' processes, and CAP_BPF if maps will be `asked` later. There is no way
-/// back.
-pub fn drop_to(user: Option<&User>, asked: bool) -> Result<(), Error> {
-    let kept = kept(asked);
+/// functions of other users' processes, and those that are `needed` later. There is no way back.
+pub fn drop_to(user: Option<&User>, needed: &[Later]) -> Result<(), Error> {
+    let kept = kept(needed);
     if let Some(user) = user {
         nix::sys::prctl::set_keepcaps(true).map_err(Error::system("PR_SET_KEEPCAPS"))?;
         user.become_it().map_err(Error::system("becoming the invoking user"))?;
     }
+    keep(&kept)
+}
+
+/// Gives up what was kept for a window that has closed, but for what `needed` says.
+pub fn drop_more(needed: &[Later]) -> Result<(), Error> {
+    keep(&kept(needed))
+}
+
+/// What the kernel will be asked once privileges are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// To read a map, for which some kernels want CAP_BPF.
+    Maps,
+    /// To attach a probe, which wants CAP_BPF and CAP_PERFMON.
+    Attach,
+}
+
+fn keep(kept: &CapsHashSet) -> Result<(), Error> {
     let none = CapsHashSet::new();
     let set = |which, to: &CapsHashSet| {
         caps::set(None, which, to).map_err(|e| Error::NotSupported {
@@ -134,14 +152,16 @@ pub fn drop_to(user: Option<&User>, asked: bool) -> Result<(), Error> {
     // A kernel before 4.3 has no ambient set, and nothing in it.
     let _ = set(CapSet::Ambient, &none);
     set(CapSet::Inheritable, &none)?;
-    set(CapSet::Effective, &kept)?;
-    set(CapSet::Permitted, &kept)
+    set(CapSet::Effective, kept)?;
+    set(CapSet::Permitted, kept)
 }
 
-fn kept(asked: bool) -> CapsHashSet {
+fn kept(needed: &[Later]) -> CapsHashSet {
+    let attaches = needed.contains(&Later::Attach);
     let useful = |capability: &Capability| match capability {
         Capability::CAP_SYS_PTRACE => true,
-        Capability::CAP_BPF => asked,
+        Capability::CAP_BPF => !needed.is_empty(),
+        Capability::CAP_PERFMON => attaches,
         _ => false,
     };
     caps::read(None, CapSet::Permitted).unwrap_or_default().into_iter().filter(useful).collect()

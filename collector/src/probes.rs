@@ -9,6 +9,8 @@ mod classic;
 mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "usdt")]
+use std::os::fd::BorrowedFd;
 use std::os::fd::{AsFd, AsRawFd};
 
 use aya::Ebpf;
@@ -306,6 +308,27 @@ impl Probes {
     /// Whether the maps will be asked at the end, which some kernels want CAP_BPF for.
     pub fn asks_maps(&self) -> bool {
         self.object() == Object::Legacy || self.targets.changes()
+    }
+
+    /// Whether everybody is watched.
+    #[cfg(feature = "usdt")]
+    pub(crate) fn watches_all(&self) -> bool {
+        matches!(self.targets, Targets::All)
+    }
+
+    /// The processes of the targets, as of now.
+    #[cfg(feature = "usdt")]
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        self.targets.processes_now()
+    }
+
+    /// What is remembered of tasks, and whether it is a hash by thread; else it is task storage.
+    #[cfg(feature = "usdt")]
+    pub(crate) fn tasks(&self) -> (BorrowedFd<'_>, bool) {
+        let Some(Map::Unsupported(data) | Map::HashMap(data)) = self.object.map("TASKS") else {
+            unreachable!("both objects of this very build have it")
+        };
+        (data.fd().as_fd(), matches!(self.kind, Kind::Legacy))
     }
 
     /// The offsets that the programs were given, by the name of their global.

@@ -106,6 +106,18 @@ pub(crate) struct Thread {
 }
 
 impl Targets {
+    /// The processes that are meant now, by `/proc`: those of the threads, or all.
+    #[cfg(feature = "usdt")]
+    pub(crate) fn processes_now(&self) -> BTreeSet<u32> {
+        if let Self::All = self {
+            return fs::read_dir("/proc")
+                .map(|folder| numbers(folder).collect())
+                .unwrap_or_default();
+        }
+        let threads = self.threads().unwrap_or_default();
+        threads.into_iter().map(|thread| thread.tgid).collect()
+    }
+
     /// The threads that are meant now, by `/proc`.
     pub(crate) fn threads(&self) -> Result<BTreeSet<Thread>, Error> {
         match self {

@@ -50,6 +50,7 @@ pub(crate) fn report(folds: Vec<Fold>) -> Report {
         tail: None,
         worst: vec![],
         folds,
+        spans: None,
         health: Health::default(),
     }
 }

@@ -49,7 +49,7 @@ fn stack(fold: &Fold) -> String {
 }
 
 /// Readers trim their lines, so a name must not depend on the spaces around it.
-fn frame(name: &Untrusted) -> String {
+pub(crate) fn frame(name: &Untrusted) -> String {
     match name.frame().to_string().trim() {
         "" => UNKNOWN.to_owned(),
         shown => shown.to_owned(),
@@ -66,7 +66,7 @@ fn victim(name: &Untrusted) -> String {
 }
 
 /// Two numbers at the end of a line make it a differential one: `worker 7` is not a count.
-fn guard_number(last: &mut String) {
+pub(crate) fn guard_number(last: &mut String) {
     let Some(space) = last.rfind(' ') else { return };
     if last[space + 1..].chars().all(|c| c.is_ascii_digit() || c == '.') {
         last.replace_range(space..=space, "_");

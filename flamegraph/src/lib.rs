@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`write_svg`] | `blame.svg` | a browser |
 //! | [`write_diff_svg`] | `diff.svg` | a browser: two sides |
+//! | [`write_lateness_svg`] | `lateness.svg` | a browser |
 //! | [`write_folded`] | `blame.folded` | flamegraph tools |
 //! | [`write_hgrm`] | `latency.hgrm` | percentile plotters |
 //! | [`write_hlog`] | `latency.hlog` | `HdrHistogram` log readers |
@@ -23,6 +24,7 @@ mod fixture;
 mod folded;
 mod hgrm;
 mod hlog;
+mod lateness;
 mod metric;
 mod svg;
 pub mod units;
@@ -32,4 +34,5 @@ pub use error::Error;
 pub use folded::write_folded;
 pub use hgrm::write_hgrm;
 pub use hlog::write_hlog;
+pub use lateness::write_lateness_svg;
 pub use svg::write_svg;

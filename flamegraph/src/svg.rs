@@ -97,7 +97,7 @@ fn palette(report: &Report) -> PaletteMap {
 }
 
 /// Tasks are warm, what the machine does is cool, and what is not known is grey.
-const fn class_color(class: Class) -> Color {
+pub(crate) const fn class_color(class: Class) -> Color {
     let (r, g, b) = match class {
         Class::Unknown => (172, 172, 172),
         Class::Steal => (126, 116, 112),

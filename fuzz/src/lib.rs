@@ -5,13 +5,13 @@
 //! must come to an answer, and an answer must not contradict itself.
 
 use cronx_blame::{Options, analyse, tiles};
-use cronx_recording::{Capture, ClassBlame, CulpritBlame};
+use cronx_recording::{Budget, Capture, ClassBlame, CulpritBlame};
 
 /// A mutated Capture fails at its first checksum, and nothing behind that is ever tried. So here is
 /// a plainer form, in which every mutation arrives: `tag:u8 cpu:u8 len:u16 raw` again and again.
 /// This makes a Capture of it, block for block.
 pub fn seal(mut plain: &[u8]) -> Vec<u8> {
-    let mut file = b"cronxcap\x01\0\0\0".to_vec();
+    let mut file = b"cronxcap\x02\0\0\0".to_vec();
     while let Some((&[tag, cpu, low, high], rest)) = plain.split_first_chunk::<4>() {
         let len = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
         let (raw, rest) = rest.split_at(len);
@@ -49,6 +49,15 @@ pub fn check_balance(capture: &Capture) {
         let tiled = miss.tiles.iter().map(|tile| u128::from(tile.length_ns));
         assert_eq!(tiled.sum::<u128>(), u128::from(miss.waited_ns), "tiles sum to the wait");
     }
+    for spans in &report.spans {
+        check_budget(&spans.firings);
+        check_budget(&spans.late);
+        spans.jobs.iter().chain(&spans.spans).for_each(|row| check_budget(&row.all));
+        for one in spans.worst_firings.iter().chain(&spans.worst_spans) {
+            let parts = one.parts.iter().map(|part| u128::from(part.length_ns));
+            assert_eq!(parts.sum::<u128>(), u128::from(one.total_ns), "parts sum to the whole");
+        }
+    }
     for wait in tiles(capture, &options) {
         let end = wait.tiles.iter().fold(wait.open_ns, |at_ns, tile| {
             assert!(at_ns == tile.from_ns && at_ns < tile.to_ns, "tiles follow one another");
@@ -56,6 +65,11 @@ pub fn check_balance(capture: &Capture) {
         });
         assert_eq!(end, wait.close_ns, "tiles end with the wait");
     }
+}
+
+fn check_budget(budget: &Budget) {
+    let parts = budget.parts.iter().map(|share| u128::from(share.length_ns));
+    assert_eq!(parts.sum::<u128>(), u128::from(budget.total_ns), "parts sum to the budget");
 }
 
 fn check_sums(classes: &[ClassBlame], culprits: &[CulpritBlame], waited_ns: u64) {

@@ -118,6 +118,10 @@ fn reaching(histogram: &Histogram<u64>, limit_ns: u64) -> u64 {
 /// The figures of a quantity; `None` for somebody who never waited.
 fn find<'a>(report: &'a Report, quantity: &Quantity) -> Result<Option<&'a Quantiles>, Error> {
     let missing = || Error::NoMetric { metric: quantity.metric.name() };
+    if let (Metric::Lateness, None) = (quantity.metric, &quantity.of) {
+        let spans = report.spans.as_ref().filter(|spans| spans.lateness.count > 0);
+        return spans.map(|spans| Some(&spans.lateness)).ok_or_else(missing);
+    }
     let Metric::Report(name) = quantity.metric else { return Err(missing()) };
     let metric = report.metrics.iter().find(|metric| metric.name == name).ok_or_else(missing)?;
     let Some((axis, key)) = &quantity.of else { return Ok(Some(&metric.all)) };

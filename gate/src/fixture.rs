@@ -78,6 +78,7 @@ pub(crate) fn report(all: Quantiles) -> Report {
         tail: Some(tail(&[(Class::Own, "worker", 90 * MS), (Class::Foreign, "cron", 10 * MS)])),
         worst: vec![],
         folds: vec![],
+        spans: None,
         health: Health { records: 100_000, events: 200_000, ..Health::default() },
     }
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::EbpfContext;
 use cronx_abi::{
-    Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, flag, kind, opening,
+    Slice, SliceRecord, TaskKey, UnopenedRecord, Wait, WaitRecord, flag, kind, off_state, opening,
 };
 
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
     wakeup::{self, NO_WAKER},
 };
 
+/// The state of a task that leaves a CPU and could go on.
+pub const RUNNABLE: u32 = 0;
+
 /// The task that leaves the CPU.
 struct Leaving<'a> {
     task: Task,
@@ -19,13 +22,14 @@ struct Leaving<'a> {
     known: Option<&'a mut TaskState>,
 }
 
-/// `prev` leaves this CPU, still `runnable` or not, and `next` takes it.
+/// `prev` leaves this CPU, `next` takes it. Of `prev_state` only [`off_state`] counts: 0 if it is
+/// still runnable.
 #[inline(always)]
 pub fn switch(
     ctx: &impl EbpfContext,
     cpu: &Cpu,
     (prev, next): (Task, Task),
-    runnable: bool,
+    prev_state: u32,
     now: u64,
 ) -> Option<()> {
     interrupt::switched(cpu, now);
@@ -35,9 +39,9 @@ pub fn switch(
     let known = if key.tid == 0 { None } else { task::recalled(prev) };
     let mut leaving = Leaving { task: prev, key, known };
 
-    leave(ctx, cpu, &mut leaving, now);
+    leave(ctx, cpu, &mut leaving, prev_state, now);
     tell(ctx, cpu, &mut leaving, next, victim, now);
-    if runnable {
+    if prev_state == RUNNABLE {
         queue_again(cpu, leaving, now);
     }
 
@@ -51,7 +55,7 @@ pub fn switch(
 
 /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
 #[inline(always)]
-fn leave(ctx: &impl EbpfContext, cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64) {
+fn leave(ctx: &impl EbpfContext, cpu: &Cpu, leaving: &mut Leaving<'_>, prev_state: u32, now: u64) {
     let Some(known) = leaving.known.as_deref_mut().filter(|known| task::is_watched(known)) else {
         return;
     };
@@ -64,7 +68,8 @@ fn leave(ctx: &impl EbpfContext, cpu: &Cpu, leaving: &mut Leaving<'_>, now: u64)
         // So was this one, and it came to the queue unseen: its waking may still be there.
         known.waking_ns = 0;
     }
-    known.off_ns = now;
+    known.wait.off_ns = now;
+    known.wait.off_state = prev_state & off_state::ALL;
     known.state = state::BLOCKED;
 }
 
@@ -173,6 +178,9 @@ fn queue_again(cpu: &Cpu, leaving: Leaving<'_>, now: u64) {
         moves: 0,
         opening: opening::PREEMPTED,
         flags: wakeup::throttled(leaving.task),
+        off_ns: now,
+        off_state: 0,
+        reserved: 0,
     };
     known.state = state::QUEUED;
 }

@@ -56,7 +56,7 @@ pub fn begin(task: Task, known: &mut TaskState) {
         return;
     }
     known.waking_ns = 0;
-    known.off_ns = 0;
+    known.wait.off_ns = 0;
     known.state = match (on_cpu(task), is_queued(task)) {
         (true, _) => state::RUNNING,
         (_, true) => state::QUEUED_UNSEEN,

@@ -27,7 +27,7 @@ pub fn waking(cpu: &Cpu, wakee: Task) -> Option<()> {
     }
     // The first waking since the last switch-out: it may come before that switch-out, and a later
     // one only finds the thread runnable already.
-    if known.waking_ns != 0 && known.waking_ns >= known.off_ns {
+    if known.waking_ns != 0 && known.waking_ns >= known.wait.off_ns {
         return None;
     }
     known.waking_ns = now();
@@ -71,6 +71,9 @@ pub fn queued(wakee: Task, target: u32, opening: u8) -> Option<()> {
         moves: 0,
         opening,
         flags: throttled(wakee),
+        off_ns: known.wait.off_ns,
+        off_state: known.wait.off_state,
+        reserved: 0,
     };
     // It is used up: a later wake-up whose waking nobody saw must not take it for its own.
     known.waking_ns = 0;
@@ -102,7 +105,8 @@ fn open_ns(known: &TaskState, queued_ns: u64) -> u64 {
     if known.waking_ns == 0 {
         return queued_ns;
     }
-    if known.waking_ns > known.off_ns { known.waking_ns } else { known.off_ns }
+    let off_ns = known.wait.off_ns;
+    if known.waking_ns > off_ns { known.waking_ns } else { off_ns }
 }
 
 /// `migrant` leaves the queue of the CPU `from` and joins that of `to`. Half of these are of sleepers

@@ -18,6 +18,9 @@ pub struct Capture {
     pub header: CaptureHeader,
     /// The raw abi records of each CPU, in the order they were written.
     pub records: Vec<CpuRecords>,
+    /// What programs announced of themselves: [`cronx_abi::span::SpanRecord`]s, in no order. Their CPU
+    /// is each record's own, and `cpu` is 0.
+    pub spans: CpuRecords,
     /// Names of the sampled addresses.
     pub symbols: Symbols,
     /// How it ended; `None` in a torn file.
@@ -207,6 +210,37 @@ pub struct Trailer {
     /// When the hypervisor had a CPU, as far as the kernel counts it.
     #[serde(default)]
     pub steal: Vec<Stolen>,
+    /// How spans were listened to; `None` if they were not.
+    #[serde(default)]
+    pub spans: Option<Listened>,
+}
+
+/// How spans were listened to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listened {
+    /// Probes that were passed.
+    pub seen: u64,
+    /// In processes that were not watched.
+    pub filtered: u64,
+    /// They became a record.
+    pub submitted: u64,
+    /// The ring was full.
+    pub lost: u64,
+    /// Executables and libraries that were looked at for probes.
+    pub looked_at: u64,
+    /// Those that have some.
+    pub binaries: Vec<Probed>,
+}
+
+/// A binary that has probes of provider `cronx`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// Where it was found.
+    pub path: Untrusted,
+    /// Its probes that are listened to.
+    pub probes: Vec<String>,
+    /// Why not to the others, if there are others; a sentence.
+    pub refused: Option<Untrusted>,
 }
 
 /// Runs of one program while the kernel kept statistics.

@@ -19,12 +19,13 @@ mod untrusted;
 
 pub use capture::{
     Capture, CaptureHeader, CaptureWriter, Counted, CpuRecords, CpuTrailer, Events, Frame, Host,
-    LoadEnd, Runs, Spared, Stolen, Symbols, Target, Trailer,
+    Listened, LoadEnd, Probed, Runs, Spared, Stolen, Symbols, Target, Trailer,
 };
 pub use error::Error;
 pub use report::{
-    Anomalies, Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Keyed,
-    Link, Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval,
-    SparedWaits, Tail, TileReport, WhatIf,
+    Announced, Anomalies, Boundary, Budget, Censored, Class, ClassBlame, Culprit, CulpritBlame,
+    Explained, Fold, Health, Keyed, Link, Metric, MetricName, Miss, Part, PartReport, PartShare,
+    Provenance, Quantiles, Report, SCHEMA, ShareInterval, Spans, SparedWaits, Tail, TileReport,
+    WhatIf,
 };
 pub use untrusted::Untrusted;

@@ -1,5 +1,7 @@
 //! The Report: what a Capture says, as plain data and as versioned JSON.
 
+mod spans;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Host, LoadEnd, Target};
 use crate::{Error, Untrusted};
+
+pub use spans::{Announced, Budget, Explained, Part, PartReport, PartShare, Spans};
 
 /// Name and version of the JSON form. The number grows when a field changes its meaning or goes.
 pub const SCHEMA: &str = "cronx.report/3";
@@ -47,6 +51,9 @@ pub struct Report {
     pub worst: Vec<Miss>,
     /// Victim, class, culprit, culprit's stack, and the nanoseconds waited for it.
     pub folds: Vec<Fold>,
+    /// What programs announced of themselves, explained; `None` if nobody listened.
+    #[serde(default)]
+    pub spans: Option<Spans>,
     /// How far all this can be trusted.
     pub health: Health,
 }

@@ -4,6 +4,7 @@
 //! A shard pushes into a ring and never waits for a worker. Runners are tasks that take the next firing
 //! until there is none; a shard that finds fewer of them than may be starts another.
 
+mod announce;
 mod execute;
 mod queue;
 
@@ -56,6 +57,8 @@ pub(crate) struct Pool {
     hungry: AtomicU64,
     intakes: OnceLock<Vec<Arc<Intake>>>,
     lateness: Lateness,
+    /// Beyond it a firing is announced as late.
+    objective_ns: u64,
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     handle: Handle,
@@ -66,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) capacity: usize,
     pub(crate) most: usize,
     pub(crate) aging: Duration,
+    pub(crate) objective: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) handle: Handle,
@@ -168,7 +172,7 @@ fn three_digits() -> Histogram<u64> {
 
 impl Pool {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { capacity, most, aging, clock, store, handle } = parts;
+        let Parts { capacity, most, aging, objective, clock, store, handle } = parts;
         Arc::new(Self {
             ring: Ring::new(capacity),
             queue: Mutex::new(Queue::new(aging)),
@@ -184,6 +188,7 @@ impl Pool {
             hungry: AtomicU64::new(0),
             intakes: OnceLock::new(),
             lateness: Lateness::new(),
+            objective_ns: u64::try_from(objective.as_nanos()).unwrap_or(u64::MAX),
             clock,
             store,
             handle,
@@ -275,14 +280,15 @@ impl Pool {
     async fn run(self: Arc<Self>) {
         loop {
             let mut seat = Seat { pool: &self, hunting: true };
-            let mut taken = 0;
+            let (mut taken, mut free) = (0, Mono(0));
             while let Some(item) = self.next() {
                 if seat.work() {
                     // What a worker spawns is its own next task, and no other can take it: as long as
                     // this run's code keeps the thread. So let it go first, and be the one that is taken.
                     step_aside().await;
                 }
-                execute::execute(&self, item).await;
+                execute::execute(&self, item, free).await;
+                free = self.clock.mono();
                 seat.hunt();
                 taken += 1;
                 if taken % TURN == 0 {

@@ -41,6 +41,8 @@ pub struct Options {
     pub intake: usize,
     /// What a step of priority is worth, in time that a firing has waited.
     pub aging: Duration,
+    /// A firing that begins later than this after it was due is announced as late; see `cronx-spans`.
+    pub objective: Duration,
     /// How long before an instant a shard wakes, to burn its core until then. For a core of its own.
     pub spin: Duration,
     /// What is wished for of the kernel.
@@ -62,6 +64,7 @@ impl Default for Options {
             queue: 16_384,
             intake: 4096,
             aging: Duration::from_millis(10),
+            objective: Duration::from_millis(10),
             spin: Duration::ZERO,
             realtime: RealTime::default(),
             clock: Arc::new(SystemClock),
@@ -135,6 +138,7 @@ impl Scheduler {
             capacity: options.queue,
             most: options.running,
             aging: options.aging,
+            objective: options.objective,
             clock: Arc::clone(&options.clock),
             store: Arc::clone(&options.store),
             handle,

@@ -12,7 +12,7 @@ use cronx_gate::Verdict;
 use cronx_gate::ab::{Sequence, Side, order};
 use cronx_gate::evidence::Evidence;
 use cronx_gate::flaw::Limits;
-use cronx_gate::quantity::Quantity;
+use cronx_gate::quantity::{Metric, Quantity};
 use cronx_gate::verdict::Check;
 use cronx_recording::{Report, Untrusted};
 use nix::sys::signal::Signal;
@@ -21,7 +21,7 @@ use super::apart::{self, Ended};
 use super::tell::{self, Sides};
 use super::{grown, limits, margins, quantity, status};
 use crate::cli::gate::Ab;
-use crate::cli::{Analysis, Place, Record, Whom};
+use crate::cli::{Analysis, Place, Record, Spans, Whom};
 use crate::output::Output;
 use crate::record;
 
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Ab) -> Result<ExitCode> {
     };
     // What is left to do is to write, as whoever shall own it.
     if user.is_some() {
-        privileges::drop_to(user.as_ref(), false)?;
+        privileges::drop_to(user.as_ref(), &[])?;
     }
     let verdict = grown(Verdict::of(vec![check]), &series.sides);
     tell::all(&args.telling, &verdict, &series.sides, Some((&series.place, true)))?;
@@ -60,7 +60,7 @@ fn make_folder(place: &Path, user: Option<&User>) -> Result<()> {
         return create();
     }
     let made = apart::run(|_| {
-        privileges::drop_to(user, false)?;
+        privileges::drop_to(user, &[])?;
         create()?;
         Ok(0)
     })?;
@@ -139,6 +139,7 @@ impl Series<'_> {
             whom: Whom { pid: Vec::new(), comm: Vec::new(), cgroup: None, all: false },
             probing: self.args.probing.clone(),
             floor: None,
+            spans: self.spans(),
             analysis: Analysis { objective: None, process: None, thread: None },
             place: Place {
                 output: Some(self.place.join(name(side, number))),
@@ -148,6 +149,11 @@ impl Series<'_> {
             },
             command: shell.to_vec(),
         }
+    }
+
+    /// Who does not ask for lateness does not pay for it.
+    fn spans(&self) -> Spans {
+        if self.quantity.metric == Metric::Lateness { Spans::All } else { Spans::None }
     }
 
     fn evidence(&self, side: Side, number: usize, report: &Report) -> Result<Evidence> {

@@ -30,6 +30,7 @@ pub(crate) fn plausible() -> Report {
         tail: Some(tail()),
         worst: misses(),
         folds: folds(),
+        spans: None,
         health: Health {
             records: 181_004,
             unknown_ns: 90 * MS,

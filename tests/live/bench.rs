@@ -48,7 +48,22 @@ pub fn actor() -> Command {
 /// Whether the test can run: the kernel takes probes, and the programs are there. If not, says why
 /// and leaves a line for the count; a failure where live tests are demanded.
 pub fn can_run(test: &str, programs: &[&str]) -> bool {
-    let Some(reason) = obstacle(programs) else { return true };
+    passes(test, obstacle(programs))
+}
+
+/// The same for a test of what programs announce: not every kernel has it, nor every build.
+pub fn can_listen(test: &str, programs: &[&str]) -> bool {
+    static DEAF: LazyLock<Option<String>> = LazyLock::new(|| {
+        let recording =
+            Recording::make(&["--", &actor().get_program().to_string_lossy(), "--help"]);
+        let degraded = &recording.report.health.degraded;
+        degraded.iter().find(|sentence| sentence.starts_with("spans are not")).cloned()
+    });
+    passes(test, obstacle(programs).or_else(|| DEAF.clone()))
+}
+
+fn passes(test: &str, obstacle: Option<String>) -> bool {
+    let Some(reason) = obstacle else { return true };
     let demanded = std::env::var("CRONX_LIVE").is_ok_and(|value| value == "demand");
     assert!(!demanded, "{test} cannot run: {reason}");
     println!("skipped: {test}: {reason}");

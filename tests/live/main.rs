@@ -15,11 +15,13 @@ mod inherited;
 #[cfg(target_arch = "x86_64")]
 mod jit;
 mod killed;
+mod lateness;
 mod loads;
 mod loss;
 mod neighbour;
 mod planted;
 mod refusals;
 mod signals;
+mod spans;
 mod targets;
 mod witnesses;

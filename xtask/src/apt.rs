@@ -7,7 +7,15 @@ use anyhow::{Result, bail};
 
 use crate::process;
 
-/// A program, and the Debian package that has it.
+/// What a build of cronx takes beside Rust and a C compiler: its libbpf is built with it.
+pub(crate) const BUILD: [Need; 4] = [
+    Need { program: "make", package: "make" },
+    Need { program: "pkg-config", package: "pkg-config" },
+    Need { program: "/usr/include/libelf.h", package: "libelf-dev" },
+    Need { program: "/usr/include/zlib.h", package: "zlib1g-dev" },
+];
+
+/// A program or a file, and the Debian package that has it.
 #[derive(Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) program: &'static str,

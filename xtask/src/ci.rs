@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{ebpf, fuzz, process, score, test, tidy, workspace};
+use crate::{apt, ebpf, fuzz, process, score, test, tidy, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
@@ -44,6 +44,7 @@ fn format() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
+    apt::provide(&apt::BUILD)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"])
 }
 

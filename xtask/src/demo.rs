@@ -1,7 +1,10 @@
 //! `cargo xtask demo`: a real load beside a real neighbour, and whom the report blames.
 //!
-//! The load is threads that a timer wakes; the neighbour spins on the same CPU. Where this kernel
+//! The load is threads that a timer wakes; the neighbour spins on the same CPU. Then a scheduler is
+//! recorded beside it, and its lateness explained ([`late`]). Where this kernel
 //! cannot be recorded, the same report is shown from a committed Capture, and said to be that.
+
+mod late;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +41,7 @@ struct Stage {
 pub(crate) fn run() -> Result<()> {
     let mut obstacles: Vec<_> =
         apt::provide(&NEEDS).err().map(|error| format!("{error:#}")).into_iter().collect();
+    apt::provide(&apt::BUILD)?;
     let stage = build()?;
     obstacles.extend(doctor(&stage.cronx)?);
     if obstacles.is_empty() { live(&stage) } else { committed(&stage, &obstacles) }
@@ -92,7 +96,7 @@ fn live(stage: &Stage) -> Result<()> {
              close it, and run the demo again"
         );
     }
-    Ok(())
+    late::run(stage)
 }
 
 /// Threads of stress-ng that sleep for random times, all on the neighbour's CPU.

@@ -1,4 +1,4 @@
-//! `cargo xtask ebpf`: the kernel programs' two objects and their MANIFEST, built or proved.
+//! `cargo xtask ebpf`: the kernel programs' three objects and their MANIFEST, built or proved.
 //!
 //! The objects are committed, so that nobody needs this verb to build cronx. The proof is in three
 //! steps, each stronger: the sources have the hash that the MANIFEST names (no toolchain needed);
@@ -7,6 +7,7 @@
 
 pub(crate) mod manifest;
 mod shape;
+mod usdt;
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,19 +22,38 @@ use manifest::Manifest;
 
 const TARGET: &str = "bpfel-unknown-none";
 const PROGRAM: &str = "cronx-probes";
-/// Each object's file, and the features that make it.
-const OBJECTS: [(&str, &[&str]); 2] =
-    [("probes.bpf.o", &[]), ("legacy.bpf.o", &["--features=legacy"])];
+/// Each object's file, and how it is made.
+const OBJECTS: [(&str, Source); 3] = [
+    ("probes.bpf.o", Source::Rust(&[])),
+    ("legacy.bpf.o", Source::Rust(&["--features=legacy"])),
+    ("usdt.bpf.o", Source::C),
+];
+
+/// What an object is made of.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The crate, with these features.
+    Rust(&'static [&'static str]),
+    /// The program in `usdt/`.
+    C,
+}
+
 /// What the object depends on beside its sources; paths are remapped on top of it.
 const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
 
 /// The objects' bytes, in the order of [`OBJECTS`].
-type Objects = [Vec<u8>; 2];
+type Objects = [Vec<u8>; 3];
+
+/// Everything that makes them.
+struct Tools {
+    rust: Toolchain,
+    c: usdt::Tools,
+}
 
 /// Builds the objects and writes them with their MANIFEST into `probes-ebpf/prebuilt`.
 pub(crate) fn build() -> Result<()> {
     let room = room()?;
-    let tools = toolchain::find(None)?;
+    let tools = tools(None)?;
     let objects = compile_all(&room, &tools, &room.join("target"))?;
     let prebuilt = room.join("prebuilt");
     fs::create_dir_all(&prebuilt)?;
@@ -62,7 +82,7 @@ pub(crate) fn check() -> Result<()> {
     let room = room()?;
     let (manifest, committed) = committed(&room)?;
     fresh(&manifest, &room, &committed)?;
-    let tools = toolchain::find(Some(&manifest.rustc))?;
+    let tools = tools(Some(&manifest.rustc))?;
     let scratch = tempfile::tempdir()?;
     let rebuilt = compile_all(&room, &tools, scratch.path())?;
     same(&manifest, &describe(&room, &tools, &rebuilt)?, &committed, &rebuilt)
@@ -70,7 +90,12 @@ pub(crate) fn check() -> Result<()> {
 
 /// Installs the toolchain for kernel programs, as far as it is missing.
 pub(crate) fn install() -> Result<()> {
+    usdt::install()?;
     toolchain::install()
+}
+
+fn tools(rustc: Option<&str>) -> Result<Tools> {
+    Ok(Tools { rust: toolchain::find(rustc)?, c: usdt::find()? })
 }
 
 fn room() -> Result<PathBuf> {
@@ -88,12 +113,12 @@ fn committed(room: &Path) -> Result<(Manifest, Objects)> {
             .with_context(|| format!("cannot read {}: `cargo xtask ebpf` makes it", path.display()))
     };
     let manifest = Manifest::parse(&String::from_utf8_lossy(&read("MANIFEST")?))?;
-    Ok((manifest, [read(OBJECTS[0].0)?, read(OBJECTS[1].0)?]))
+    Ok((manifest, [read(OBJECTS[0].0)?, read(OBJECTS[1].0)?, read(OBJECTS[2].0)?]))
 }
 
 /// What can be proved without any toolchain.
 fn fresh(manifest: &Manifest, room: &Path, committed: &Objects) -> Result<()> {
-    if manifest.sources != manifest::hash_of_sources(room)? || manifest.flags != FLAGS.join(" ") {
+    if manifest.sources != manifest::hash_of_sources(room)? || manifest.flags != flags() {
         bail!(
             "the objects are stale, their sources have changed: run `cargo xtask ebpf` and commit"
         );
@@ -142,23 +167,40 @@ fn same_shape(name: &str, committed: &[u8], rebuilt: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn describe(room: &Path, tools: &Toolchain, objects: &Objects) -> Result<Manifest> {
+/// Those of Rust, then those of C.
+fn flags() -> String {
+    [&FLAGS[..], &usdt::FLAGS].concat().join(" ")
+}
+
+fn describe(room: &Path, tools: &Tools, objects: &Objects) -> Result<Manifest> {
+    let Tools { rust, c } = tools;
     Ok(Manifest {
-        rustc: tools.rust.version.clone(),
-        linker: tools.linker_version.clone(),
-        strip: tools.strip_version.clone(),
-        flags: FLAGS.join(" "),
+        rustc: rust.rust.version.clone(),
+        linker: rust.linker_version.clone(),
+        strip: rust.strip_version.clone(),
+        clang: c.clang.clone(),
+        libbpf: c.libbpf.clone(),
+        flags: flags(),
         sources: manifest::hash_of_sources(room)?,
         objects: objects.each_ref().map(|object| manifest::hash(object)),
     })
 }
 
-fn compile_all(room: &Path, tools: &Toolchain, target: &Path) -> Result<Objects> {
-    let object = |n: usize| compile(room, tools, target, OBJECTS[n].1);
-    Ok([object(0)?, object(1)?])
+fn compile_all(room: &Path, tools: &Tools, target: &Path) -> Result<Objects> {
+    let object = |n: usize| match OBJECTS[n].1 {
+        Source::Rust(features) => compile(room, &tools.rust, target, features),
+        Source::C => strip(&tools.rust, &usdt::compile(room, &tools.c, target)?),
+    };
+    Ok([object(0)?, object(1)?, object(2)?])
 }
 
 /// The stripped object: BTF stays, DWARF goes.
+fn strip(tools: &Toolchain, built: &Path) -> Result<Vec<u8>> {
+    let stripped = built.with_extension("bpf.o");
+    process::run(Command::new(&tools.strip).arg("-g").arg(built).arg("-o").arg(&stripped))?;
+    Ok(fs::read(&stripped)?)
+}
+
 fn compile(room: &Path, tools: &Toolchain, target: &Path, features: &[&str]) -> Result<Vec<u8>> {
     process::run(cargo(room, tools).args(["fetch", "--locked"]))?;
     let flags = rustflags(room, &tools.rust.sysroot, target)?;
@@ -170,10 +212,7 @@ fn compile(room: &Path, tools: &Toolchain, target: &Path, features: &[&str]) -> 
         .args(features)
         .env("CARGO_ENCODED_RUSTFLAGS", flags);
     process::run(&mut command)?;
-    let built = target.join(TARGET).join("release").join(PROGRAM);
-    let stripped = built.with_extension("bpf.o");
-    process::run(Command::new(&tools.strip).arg("-g").arg(&built).arg("-o").arg(&stripped))?;
-    Ok(fs::read(&stripped)?)
+    strip(tools, &target.join(TARGET).join("release").join(PROGRAM))
 }
 
 fn cargo(room: &Path, tools: &Toolchain) -> Command {

@@ -15,7 +15,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests.
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -23,6 +23,7 @@ const NEEDS: [Need; 7] = [
     Need { program: "stress-ng", package: "stress-ng" },
     Need { program: "useradd", package: "passwd" },
     Need { program: "bpftool", package: "bpftool" },
+    Need { program: "/usr/include/sys/sdt.h", package: "systemtap-sdt-dev" },
 ];
 
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
@@ -40,6 +41,7 @@ struct Live {
 
 /// Runs every test. With `demand`, or where CI=true, a skipped live test is a failure.
 pub(crate) fn run(demand: bool) -> Result<()> {
+    apt::provide(&apt::BUILD)?;
     prepare();
     let demanded = demand || env::var("CI").is_ok_and(|value| value == "true");
     let live =

@@ -102,6 +102,7 @@ fn prepare(needs: &[Need]) -> Result<PathBuf> {
     if std::env::consts::ARCH != "x86_64" {
         bail!("the kernels and the static binaries are for x86-64, and this machine is not");
     }
+    apt::provide(&apt::BUILD)?;
     apt::provide(needs)?;
     let folder = workspace::target()?.join("vm");
     fs::create_dir_all(&folder)?;

@@ -51,6 +51,19 @@ fn metadata() -> Result<Value> {
     serde_json::from_str(&metadata).context("cargo metadata is not JSON")
 }
 
+/// The version of a package that the lock file names, and where its manifest is.
+pub(crate) fn package(name: &str) -> Result<(String, PathBuf)> {
+    process::run(cargo().args(["fetch", "--locked"]))?;
+    let words = ["metadata", "--offline", "--locked", "--format-version=1"];
+    let metadata: Value = serde_json::from_str(&process::output(cargo().args(words))?)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let found = packages.into_iter().find(|package| package["name"] == name);
+    let package = found.with_context(|| format!("the lock file has no {name}"))?;
+    let text = |key: &str| package[key].as_str().map(str::to_owned);
+    let (version, manifest) = text("version").zip(text("manifest_path")).context("no manifest")?;
+    Ok((version, manifest.into()))
+}
+
 /// Cargo's own folder: its registry and the programs that it installed.
 pub(crate) fn cargo_home() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or("/".into())).join(".cargo");

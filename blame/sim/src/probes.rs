@@ -75,7 +75,7 @@ impl Probes {
             What::WakeupNew(wakee) => self.first_queued(wakee, &hook.current)?,
             What::Migrate { migrant, to } => self.moved(migrant, *to)?,
             What::Switch { prev, next, preempt, prev_state } => {
-                self.switch(prev, next, *preempt || *prev_state == 0);
+                self.switch(prev, next, if *preempt { 0 } else { *prev_state });
             }
             What::Fork { parent, child } => self.forked(parent, child)?,
             What::Rename(task) => self.renamed(task)?,

@@ -18,10 +18,15 @@
 #![no_std]
 
 pub mod bucket;
+pub mod span;
 
 /// Version of everything in this crate. The object carries it as the global `ABI_VERSION`, the
-/// Capture in its header; either is refused when it differs.
-pub const ABI_VERSION: u32 = 3;
+/// Capture in its header. An object's must be this one.
+pub const ABI_VERSION: u32 = 4;
+
+/// The oldest version of which a Capture's records can still be read: what was added since stands at
+/// the end of a record, and of an older one it is all 0.
+pub const OLDEST_ABI_VERSION: u32 = 3;
 
 /// Bytes of a task's name in the kernel, its NUL included (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
@@ -81,6 +86,21 @@ pub mod wait_flag {
     pub const THROTTLED: u8 = 1;
     /// On OPEN: it was so when the recording stopped.
     pub const THROTTLED_AT_STOP: u8 = 2;
+}
+
+/// Bits of [`Wait::off_state`], those of the kernel's task state (include/linux/sched.h) that a reader
+/// can act on.
+pub mod off_state {
+    /// `TASK_INTERRUPTIBLE`: it sleeps until somebody or a timer wakes it.
+    pub const ASLEEP: u32 = 1;
+    /// `TASK_UNINTERRUPTIBLE`: it waits for a page, a disk, a lock of the kernel's.
+    pub const UNINTERRUPTIBLE: u32 = 2;
+    /// `__TASK_STOPPED`: a signal stopped it.
+    pub const STOPPED: u32 = 4;
+    /// `__TASK_TRACED`: a debugger stopped it.
+    pub const TRACED: u32 = 8;
+    /// All of them.
+    pub const ALL: u32 = 15;
 }
 
 /// What [`InterruptRecord::layer`] and the high byte of [`Waker::interrupt`] hold.
@@ -178,6 +198,13 @@ pub struct Wait {
     pub opening: u8,
     /// Bits of [`wait_flag`].
     pub flags: u8,
+    /// The victim's last switch-out before this wait: what is between that and `open_ns` it slept.
+    /// `open_ns` itself for PREEMPTED, 0 if none was seen. Since version 4.
+    pub off_ns: u64,
+    /// How it went to sleep then: bits of [`off_state`]; 0 if it did not, or nobody knows.
+    pub off_state: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// [`kind::SLICE`].
@@ -354,12 +381,10 @@ pub mod task_state {
 pub struct TaskState {
     /// The first waking since the last switch-out; 0 for none.
     pub waking_ns: u64,
-    /// The last switch-out; 0 if none was seen.
-    pub off_ns: u64,
     /// Who did that waking.
     pub waker: Waker,
-    /// The wait, valid while QUEUED; `wait.cpu` is the CPU the task is counted on. In the hash its
-    /// victim is always the task itself.
+    /// The wait, valid while QUEUED; `wait.cpu` is the CPU the task is counted on. Its last switch-out
+    /// is always valid. In the hash its victim is always the task itself.
     pub wait: Wait,
     /// One of [`task_state`].
     pub state: u32,
@@ -540,15 +565,15 @@ macro_rules! records {
 records! {
     Header: 24,
     SliceRecord: 48,
-    WaitRecord: 112,
+    WaitRecord: 128,
     MoveRecord: 48,
     InterruptRecord: 40,
     SampleRecord: 1072,
     TaskRecord: 96,
-    OpenWaitRecord: 88,
+    OpenWaitRecord: 104,
     UnopenedRecord: 40,
     RefillRecord: 40,
-    TaskState: 128,
+    TaskState: 136,
     HookCount: 24,
     CpuState: 448,
     SparedHistogram: 16_400,

@@ -55,8 +55,9 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> Option<()> {
     counted(hook::SWITCH, |cpu| {
         let now = now();
         // The kernel's 4th argument, not `prev->__state`, which a waker may have set to WAKING already.
-        let runnable = ctx.arg::<u32>(0) & 1 != 0 || ctx.arg::<u32>(3) == 0;
-        switch::switch(&ctx, cpu, (task(&ctx, 1), task(&ctx, 2)), runnable, now)
+        let preempted = ctx.arg::<u32>(0) & 1 != 0;
+        let state = if preempted { switch::RUNNABLE } else { ctx.arg(3) };
+        switch::switch(&ctx, cpu, (task(&ctx, 1), task(&ctx, 2)), state, now)
     })
 }
 

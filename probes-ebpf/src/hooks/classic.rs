@@ -91,8 +91,9 @@ fn switched(cpu: &Cpu, ctx: &TracePointContext, now: u64) -> Option<()> {
     let prev = prev.with_priority(field(ctx, &offsets::SWITCH_PREV_PRIO));
     let next = Task::other(next_tid, Name::Field(address(ctx, &offsets::SWITCH_NEXT_COMM)))
         .with_priority(field(ctx, &offsets::SWITCH_NEXT_PRIO));
-    let runnable = prev_state == 0 || prev_state & PREEMPTED != 0;
-    switch::switch(ctx, cpu, (prev, next), runnable, now);
+    let preempted = prev_state & PREEMPTED != 0;
+    let state = if preempted { switch::RUNNABLE } else { prev_state as u32 };
+    switch::switch(ctx, cpu, (prev, next), state, now);
     if prev_state & EXITED != 0 {
         task::forget(prev_tid);
     }

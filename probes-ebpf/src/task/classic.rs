@@ -128,7 +128,6 @@ fn insert(key: &TaskKey, watched: u32, state: u32) -> bool {
     let none = Waker { task: TaskKey { start_ns: 0, tid: 0, tgid: 0 }, interrupt: 0, reserved: 0 };
     let new = TaskState {
         waking_ns: 0,
-        off_ns: 0,
         waker: none,
         wait: Wait {
             open_ns: 0,
@@ -140,6 +139,9 @@ fn insert(key: &TaskKey, watched: u32, state: u32) -> bool {
             moves: 0,
             opening: opening::FORK,
             flags: 0,
+            off_ns: 0,
+            off_state: 0,
+            reserved: 0,
         },
         state,
         watched,

@@ -3,12 +3,12 @@
 //! ```text
 //! file    = "cronxcap" version:u32 block*
 //! block   = tag:u8 cpu:u32 raw_len:u32 stored_len:u32 crc32:u32 stored
-//! tag     = H header (JSON) | R records of one CPU (abi, in order) | S symbols (JSON) | T trailer (JSON)
+//! tag     = H header (JSON) | R records of one CPU (abi, in order) | U spans (abi) | S symbols (JSON)
+//!         | T trailer (JSON)
 //! ```
 //! Numbers are little-endian; `stored` is one zstd frame; the checksum is over all else. Blocks
-//! stand in the order H R* S* T. A file without T was torn: what stands before is used, and said so.
+//! stand in the order H (R | U)* S* T. A file without T was torn: what stands before is used, and said so.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,9 @@ use super::{Capture, CaptureHeader, CpuRecords, Symbols, Trailer};
 use crate::Error;
 
 const MAGIC: &[u8; 8] = b"cronxcap";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest that is read: it has no U.
+const OLDEST_VERSION: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 /// No block of ours is larger, so a larger one is damage (and no reason to allocate).
 const BLOCK_MAX: u32 = 64 << 20;
@@ -41,10 +43,19 @@ impl<W: Write> CaptureWriter<W> {
 
     /// Writes a run of records of one CPU, in the layout of [`CpuRecords`].
     pub fn records(&mut self, records: &CpuRecords) -> Result<(), Error> {
+        self.runs(b'R', records)
+    }
+
+    /// Writes a run of spans, in the same layout.
+    pub fn spans(&mut self, records: &CpuRecords) -> Result<(), Error> {
+        self.runs(b'U', records)
+    }
+
+    fn runs(&mut self, tag: u8, records: &CpuRecords) -> Result<(), Error> {
         let mut rest = records.bytes.as_slice();
         while !rest.is_empty() {
             let cut = whole_records(rest, BLOCK_MAX as usize / 2);
-            self.block(b'R', records.cpu, &rest[..cut])?;
+            self.block(tag, records.cpu, &rest[..cut])?;
             rest = &rest[cut..];
         }
         Ok(())
@@ -143,16 +154,17 @@ impl Capture {
                 self.header = parse("header", &block.raw)?;
                 *have_header = true;
                 let (found, newest) = (self.header.abi_version, cronx_abi::ABI_VERSION);
-                match found.cmp(&newest) {
-                    Ordering::Less => return Err(Error::Older { found, newest }),
-                    Ordering::Greater => return Err(Error::Newer { found, newest }),
-                    Ordering::Equal => {}
+                match found {
+                    ..cronx_abi::OLDEST_ABI_VERSION => return Err(Error::Older { found, newest }),
+                    _ if found > newest => return Err(Error::Newer { found, newest }),
+                    _ => {}
                 }
             }
             (b'R', true) => {
                 let records = CpuRecords::of(&mut self.records, block.cpu);
                 records.bytes.extend_from_slice(&block.raw);
             }
+            (b'U', true) => self.spans.bytes.extend_from_slice(&block.raw),
             (b'S', true) => self.symbols.extend(parse("symbols", &block.raw)?),
             (b'T', true) => self.trailer = Some(parse("trailer", &block.raw)?),
             (tag, _) => {
@@ -169,6 +181,7 @@ impl Capture {
         for records in &self.records {
             writer.records(records)?;
         }
+        writer.spans(&self.spans)?;
         match &self.trailer {
             Some(trailer) => writer.finish(&self.symbols, trailer),
             None => writer.end(&self.symbols),
@@ -206,7 +219,7 @@ fn read_magic(input: &mut impl Read) -> Result<(), Error> {
     }
     let version: [u8; 4] = version.try_into().map_err(|_| Error::Torn { what: "no version" })?;
     match u32::from_le_bytes(version) {
-        VERSION => Ok(()),
+        OLDEST_VERSION..=VERSION => Ok(()),
         0 => Err(Error::Foreign { expected: "cronx capture" }),
         found => Err(Error::Newer { found, newest: VERSION }),
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
+use super::announce::{self, Way};
 use super::{Item, Pool};
 use crate::Mono;
 use crate::context::Context;
@@ -39,17 +40,21 @@ impl Drop for End<'_> {
 }
 
 /// Executes a firing, writes it down, and tells its shard.
-pub(super) async fn execute(pool: &Arc<Pool>, item: Item) {
+pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
     let Item { order: Order { core, firing, shot }, enqueued } = item;
     let dequeued = pool.clock.mono();
+    let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
     let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
     let mut end = End { pool, core, run };
-    let ran = if_permitted(pool, &end.core, &end.run.firing, shot).await;
+    let ran = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
     end.run.finished = pool.clock.mono();
     (end.run.started, end.run.worker_tid, end.run.outcome) =
         (ran.started, ran.worker_tid, ran.outcome);
+    if end.run.worker_tid != 0 {
+        announce::finished(&end.run);
+    }
     pool.note(&end.core, &end.run).await;
 }
 
@@ -58,6 +63,7 @@ async fn if_permitted(
     core: &Arc<Core>,
     firing: &Firing,
     shot: Option<Shot>,
+    way: Way,
 ) -> Ran {
     match pool.store.begin(firing).await {
         Ok(Permit::Granted) => {
@@ -68,7 +74,7 @@ async fn if_permitted(
                 trace: firing.trace,
                 number: firing.number,
             };
-            begin(pool, context, shot).await
+            begin(pool, context, firing, shot, way).await
         }
         Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
         Err(error) => {
@@ -85,10 +91,17 @@ impl Ran {
     }
 }
 
-async fn begin(pool: &Arc<Pool>, context: Context, shot: Option<Shot>) -> Ran {
+async fn begin(
+    pool: &Arc<Pool>,
+    context: Context,
+    firing: &Firing,
+    shot: Option<Shot>,
+    way: Way,
+) -> Ran {
     let core = Arc::clone(&context.core);
     if let Some(shot) = shot {
         let (started, worker_tid) = (pool.clock.mono(), tid());
+        announce::started(firing, way, started, pool.objective_ns);
         // Nothing tells it to stop, and it may take as long as it likes.
         let outcome = match catch_unwind(AssertUnwindSafe(|| shot(context))) {
             Ok(doing) => ended(Caught(Some(doing)).await),
@@ -100,6 +113,7 @@ async fn begin(pool: &Arc<Pool>, context: Context, shot: Option<Shot>) -> Ran {
     match &named.work.0 {
         Kind::Future(f) => {
             let (started, worker_tid) = (pool.clock.mono(), tid());
+            announce::started(firing, way, started, pool.objective_ns);
             let stopped = context.clone();
             let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
                 Ok(doing) => future(pool, doing, &stopped).await,
@@ -107,7 +121,7 @@ async fn begin(pool: &Arc<Pool>, context: Context, shot: Option<Shot>) -> Ran {
             };
             Ran { started, worker_tid, outcome }
         }
-        Kind::Blocking(_) => blocking(pool, context).await,
+        Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
@@ -143,10 +157,11 @@ fn ended(said: Result<Said, Box<dyn Any + Send>>) -> Outcome {
 }
 
 /// On a thread of its own. It ends when it ends: nobody can stop it.
-async fn blocking(pool: &Arc<Pool>, context: Context) -> Ran {
-    let clock = Arc::clone(&pool.clock);
+async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) -> Ran {
+    let (clock, objective_ns) = (Arc::clone(&pool.clock), pool.objective_ns);
     let work = move || {
         let (started, worker_tid) = (clock.mono(), tid());
+        announce::started(&firing, way, started, objective_ns);
         let core = Arc::clone(&context.core);
         let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
             return Ran { started, worker_tid, outcome: Outcome::Refused };

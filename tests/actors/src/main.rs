@@ -2,10 +2,12 @@
 //!
 //! `hog` burns one CPU; `timers` are threads that sleep and wake; `inherit` shows what a load was
 //! given; `jit` runs code that it made itself; `storm` forks; `twins` share a number; `gauge` measures
-//! itself how late it is, and burns its own CPU if it is asked to. The others exist for
+//! itself how late it is, and burns its own CPU if it is asked to; `beat` is a scheduler and `serve` a
+//! server, and both announce what they do. The others exist for
 //! `cargo xtask score`: they make somebody wait, and `log` what they did.
 
 mod ask;
+mod beat;
 mod burst;
 mod doze;
 mod flip;
@@ -20,6 +22,7 @@ mod locks;
 mod log;
 mod place;
 mod rotate;
+mod serve;
 mod shake;
 mod storm;
 mod timers;
@@ -71,6 +74,10 @@ enum Role {
     Gauge(gauge::Gauge),
     /// Work for a kernel worker.
     Keys(keys::Keys),
+    /// A scheduler with a job that is due all the time.
+    Beat(beat::Beat),
+    /// A server that announces its requests.
+    Serve(serve::Serve),
 }
 
 fn main() {
@@ -97,6 +104,8 @@ fn main() {
         Role::Doze(doze) => doze.run(),
         Role::Gauge(gauge) => gauge.run(),
         Role::Keys(keys) => keys.run(),
+        Role::Beat(beat) => beat.run(),
+        Role::Serve(serve) => serve.run(),
     }
 }
 

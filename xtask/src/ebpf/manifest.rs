@@ -18,12 +18,16 @@ pub(super) struct Manifest {
     pub(super) linker: String,
     /// The same of `llvm-strip`.
     pub(super) strip: String,
-    /// The compiler's flags but for the renamed folders.
+    /// The line that `clang --version` begins with.
+    pub(super) clang: String,
+    /// The version of the crate whose headers are libbpf's.
+    pub(super) libbpf: String,
+    /// The compilers' flags but for the renamed folders.
     pub(super) flags: String,
     /// SHA-256 over the sources' names and contents.
     pub(super) sources: String,
     /// SHA-256 of each object, in the order of [`super::OBJECTS`].
-    pub(super) objects: [String; 2],
+    pub(super) objects: [String; 3],
 }
 
 impl Manifest {
@@ -39,15 +43,17 @@ impl Manifest {
             rustc: value("rustc")?,
             linker: value("bpf-linker")?,
             strip: value("llvm-strip")?,
+            clang: value("clang")?,
+            libbpf: value("libbpf-sys")?,
             flags: value("flags")?,
             sources: value("sources.sha256")?,
-            objects: [value(&key(0))?, value(&key(1))?],
+            objects: [value(&key(0))?, value(&key(1))?, value(&key(2))?],
         })
     }
 
     /// What must be equal for the object to be equal byte for byte.
     pub(super) fn toolchain(&self) -> String {
-        [self.rustc.as_str(), &self.linker, &self.strip].join(", ")
+        [self.rustc.as_str(), &self.linker, &self.strip, &self.clang, &self.libbpf].join(", ")
     }
 }
 
@@ -57,6 +63,8 @@ impl fmt::Display for Manifest {
         writeln!(f, "rustc = {}", self.rustc)?;
         writeln!(f, "bpf-linker = {}", self.linker)?;
         writeln!(f, "llvm-strip = {}", self.strip)?;
+        writeln!(f, "clang = {}", self.clang)?;
+        writeln!(f, "libbpf-sys = {}", self.libbpf)?;
         writeln!(f, "flags = {}", self.flags)?;
         writeln!(f, "sources.sha256 = {}", self.sources)?;
         let objects = self.objects.iter().enumerate();
@@ -74,7 +82,7 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// Over every source of the object, by name: Rust, `Cargo.toml` and `Cargo.lock`, the abi's too.
+/// Over every source of the objects, by name: Rust, C, `Cargo.toml` and `Cargo.lock`, the abi's too.
 pub(super) fn hash_of_sources(room: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     for name in sources(room)? {
@@ -115,8 +123,8 @@ fn is_made(folder: &Path) -> bool {
 }
 
 fn is_source(name: &Path) -> bool {
-    let is_rust = name.extension().is_some_and(|extension| extension == "rs");
-    is_rust || name.ends_with("Cargo.toml") || name.ends_with("Cargo.lock")
+    let is_code = name.extension().is_some_and(|extension| extension == "rs" || extension == "c");
+    is_code || name.ends_with("Cargo.toml") || name.ends_with("Cargo.lock")
 }
 
 #[cfg(test)]
@@ -128,9 +136,11 @@ mod tests {
             rustc: "rustc 1.96.0 (ac68faa20 2026-05-25)".to_owned(),
             linker: "bpf-linker 0.13.0".to_owned(),
             strip: "LLVM version 22.1.8".to_owned(),
+            clang: "Debian clang version 14.0.6".to_owned(),
+            libbpf: "1.7.0+v1.7.0".to_owned(),
             flags: "-Cdebuginfo=2 -Clink-arg=--btf".to_owned(),
             sources: hash(b"sources"),
-            objects: [hash(b"probes"), hash(b"legacy")],
+            objects: [hash(b"probes"), hash(b"legacy"), hash(b"usdt")],
         }
     }
 

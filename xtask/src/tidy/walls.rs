@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 12] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
@@ -15,8 +15,9 @@ const OURS: [(&str, &[&str]); 11] = [
     ("flamegraph", &["cronx-recording"]),
     ("gate", &["cronx-recording"]),
     ("collector", &["cronx-abi", "cronx-recording"]),
+    ("spans", &[]),
     // The two halves meet in the kernel's records, and nowhere else.
-    ("scheduler", &[]),
+    ("scheduler", &["cronx-spans"]),
     // Where the scheduler meets commands, sockets and files.
     ("daemon", &["cronx-scheduler"]),
     // It reads what the command left, as anybody could, and runs nothing of the kernel side's.
@@ -24,12 +25,13 @@ const OURS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 8] = [
+const THEIRS: [(&str, &[&str]); 9] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
     ("aya-log", &["collector"]),
     ("libbpf-rs", &["collector"]),
+    ("probe", &["spans"]),
     ("aya-ebpf", &["probes-ebpf"]),
     ("aya-log-ebpf", &["probes-ebpf"]),
     // What a pattern means is the scheduler's to say.

@@ -2,21 +2,22 @@
 //! waits.
 
 use cronx_abi::{
-    Slice, SliceRecord, UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, opening, task_state,
+    Slice, SliceRecord, UnopenedRecord, Wait, WaitRecord, Waker, flag, kind, off_state, opening,
+    task_state,
 };
 
 use super::{Probes, interrupt, task, wakeup};
 use crate::hook::TaskView;
 
 impl Probes {
-    /// `prev` leaves this CPU, still `runnable` or not, and `next` takes it.
-    pub(super) fn switch(&mut self, prev: &TaskView, next: &TaskView, runnable: bool) {
+    /// `prev` leaves this CPU, `next` takes it; a `prev_state` of 0 is still runnable.
+    pub(super) fn switch(&mut self, prev: &TaskView, next: &TaskView, prev_state: u32) {
         let now_ns = self.now_ns;
         interrupt::switched(self.cpu(), now_ns);
         let victim = next.key.tid != 0 && self.watched(next).is_some();
-        let preempted = prev.key.tid != 0 && self.leave(prev);
+        let preempted = prev.key.tid != 0 && self.leave(prev, prev_state);
         self.tell(prev, next, victim);
-        if preempted && runnable {
+        if preempted && prev_state == 0 {
             self.queue_again(prev);
         }
         let state = &mut self.cpu().state;
@@ -27,7 +28,7 @@ impl Probes {
     }
 
     /// The outgoing task, if watched: it is off the CPU, whatever we believed of it.
-    fn leave(&mut self, prev: &TaskView) -> bool {
+    fn leave(&mut self, prev: &TaskView, prev_state: u32) -> bool {
         let now_ns = self.now_ns;
         let Some(known) = self.watched(prev) else { return false };
         if known.state == task_state::QUEUED {
@@ -39,7 +40,8 @@ impl Probes {
             known.waking_ns = 0;
         }
         let known = self.remembered(prev);
-        known.off_ns = now_ns;
+        known.wait.off_ns = now_ns;
+        known.wait.off_state = prev_state & off_state::ALL;
         known.state = task_state::BLOCKED;
         true
     }
@@ -112,6 +114,9 @@ impl Probes {
             moves: 0,
             opening: opening::PREEMPTED,
             flags: wakeup::throttled(prev),
+            off_ns: now_ns,
+            off_state: 0,
+            reserved: 0,
         };
         known.state = task_state::QUEUED;
     }

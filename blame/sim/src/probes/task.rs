@@ -32,7 +32,7 @@ impl Probes {
             return;
         }
         known.waking_ns = 0;
-        known.off_ns = 0;
+        known.wait.off_ns = 0;
         known.state = match (task.on_cpu, is_queued(task)) {
             (true, _) => task_state::RUNNING,
             (_, true) => task_state::QUEUED_UNSEEN,

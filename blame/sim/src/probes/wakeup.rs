@@ -21,7 +21,7 @@ impl Probes {
             known.state = task_state::QUEUED_UNSEEN;
             return None;
         }
-        if known.waking_ns != 0 && known.waking_ns >= known.off_ns {
+        if known.waking_ns != 0 && known.waking_ns >= known.wait.off_ns {
             return None;
         }
         known.waking_ns = now_ns;
@@ -73,6 +73,7 @@ impl Probes {
             moves: 0,
             opening,
             flags: throttled(wakee),
+            ..known.wait
         };
         known.waking_ns = 0;
         known.state = task_state::QUEUED;
@@ -114,5 +115,5 @@ pub(super) fn throttled(task: &TaskView) -> u8 {
 
 /// A wait begins with the waking, or with the switch-out if that came after it.
 fn open_ns(known: &task::Storage, queued_ns: u64) -> u64 {
-    if known.waking_ns == 0 { queued_ns } else { known.waking_ns.max(known.off_ns) }
+    if known.waking_ns == 0 { queued_ns } else { known.waking_ns.max(known.wait.off_ns) }
 }

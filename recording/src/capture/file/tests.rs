@@ -5,6 +5,8 @@ fn sample() -> Capture {
     let mut records = CpuRecords { cpu: 1, bytes: Vec::new() };
     records.push(b"first");
     records.push(b"second record");
+    let mut spans = CpuRecords::default();
+    spans.push(b"a span");
     Capture {
         header: CaptureHeader {
             abi_version: cronx_abi::ABI_VERSION,
@@ -13,6 +15,7 @@ fn sample() -> Capture {
             ..CaptureHeader::default()
         },
         records: vec![records],
+        spans,
         symbols: Symbols {
             kernel: BTreeMap::from([(0xffff_ffff_8100_0000, Frame::default())]),
             user: BTreeMap::from([(12, BTreeMap::from([(0x40_1000, Frame::default())]))]),
@@ -75,7 +78,7 @@ fn foreign_empty_and_newer_are_named() {
     assert_eq!(say(b"PERFILE2 and more"), "not a cronx capture (it begins with other bytes)");
     let mut newer = bytes();
     newer[8] = 9;
-    assert_eq!(say(&newer), "written by a newer cronx (version 9; this one reads up to 1)");
+    assert_eq!(say(&newer), "written by a newer cronx (version 9; this one reads up to 2)");
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! What programs announced of themselves, and what its time went to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Anomalies, ClassBlame, CulpritBlame, Quantiles, TileReport};
+use crate::{Listened, Untrusted};
+
+/// Firings and spans of the window. Both are explained by a walk that gives each nanosecond to one
+/// part: a firing's from when it was due to when its code began, a span's from its begin to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spans {
+    /// How they were listened to.
+    pub listened: Listened,
+    /// Records read; fewer than were submitted only if some were lost later.
+    pub records: u64,
+    /// The lateness of all firings that are explained. One that began early counts as 0.
+    pub lateness: Quantiles,
+    /// What the lateness of all firings went to.
+    pub firings: Budget,
+    /// The same of those beyond the objective; without one, of those that their scheduler called late.
+    pub late: Budget,
+    /// By job, the latest first; at most 256.
+    pub jobs: Vec<Announced>,
+    /// By the name of the span, most time first; at most 256.
+    pub spans: Vec<Announced>,
+    /// The latest firings, latest first.
+    pub worst_firings: Vec<Explained>,
+    /// The longest spans, longest first.
+    pub worst_spans: Vec<Explained>,
+    /// What could not be explained, by kind.
+    pub flaws: Anomalies,
+}
+
+/// Where time is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The shard slept, and its timer did not wake it yet.
+    Timer,
+    /// The shard was runnable, and waited for a CPU.
+    ShardWaits,
+    /// The shard ran.
+    ShardRuns,
+    /// The shard was stopped, or slept where it cannot be woken: a page, a disk.
+    ShardBlocked,
+    /// The firing was held: by its shard, for want of room or until its job's last run ended; or in
+    /// the queue, until a worker was free and had been woken.
+    Queue,
+    /// The worker was runnable, and waited for a CPU.
+    WorkerWaits,
+    /// The worker ran.
+    WorkerRuns,
+    /// The worker was stopped; or it slept, after it had taken the firing.
+    WorkerBlocked,
+    /// The span's thread was runnable, and waited for a CPU.
+    Waits,
+    /// The span's thread ran.
+    Runs,
+    /// The span's thread slept or was stopped.
+    Blocked,
+    /// No evidence, or evidence against itself.
+    Unknown,
+}
+
+impl Part {
+    /// As our JSON spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::ShardWaits => "shard_waits",
+            Self::ShardRuns => "shard_runs",
+            Self::ShardBlocked => "shard_blocked",
+            Self::Queue => "queue",
+            Self::WorkerWaits => "worker_waits",
+            Self::WorkerRuns => "worker_runs",
+            Self::WorkerBlocked => "worker_blocked",
+            Self::Waits => "waits",
+            Self::Runs => "runs",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a set of firings or spans took, and what it went to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// How many.
+    pub count: u64,
+    /// Their time in all; `parts` sums to it.
+    pub total_ns: u64,
+    /// By part, largest first.
+    pub parts: Vec<PartShare>,
+    /// What their waits were for, by class, largest first.
+    pub blame: Vec<ClassBlame>,
+    /// The same by culprit.
+    pub culprits: Vec<CulpritBlame>,
+}
+
+/// Nanoseconds of one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartShare {
+    /// Which.
+    pub part: Part,
+    /// How long.
+    pub length_ns: u64,
+}
+
+/// All firings of one job, or all spans of one name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// The job, or the span's name; at most [`cronx_abi::span::NAME_LEN`] bytes of it.
+    pub name: Untrusted,
+    /// The name of its process.
+    pub process: Untrusted,
+    /// Lateness, or length.
+    pub quantiles: Quantiles,
+    /// How many of them are beyond the objective, or were called late.
+    pub late: u64,
+    /// What they took.
+    pub all: Budget,
+    /// The same of those at or above their own P99; of the largest alone where there are too few.
+    pub tail: Budget,
+}
+
+/// One firing or span, part by part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The job, or the span's name.
+    pub name: Untrusted,
+    /// The name of its process.
+    pub process: Untrusted,
+    /// Its process.
+    pub tgid: u32,
+    /// The thread that ran it.
+    pub tid: u32,
+    /// The thread of its shard; 0 of a span.
+    pub shard_tid: u32,
+    /// The firing's number among its job's, or the span's id.
+    pub number: u64,
+    /// From the start of the window to when it was due, or began.
+    pub at_ns: u64,
+    /// Lateness, or length.
+    pub total_ns: u64,
+    /// From the code's begin to its end; `None` of a span, and of a firing whose end was not seen.
+    pub ran_ns: Option<u64>,
+    /// In the order of time; they sum to `total_ns`.
+    pub parts: Vec<PartReport>,
+}
+
+/// A piece of one firing or span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartReport {
+    /// Which part.
+    pub part: Part,
+    /// From when it was due, or began, to the piece's start.
+    pub from_ns: u64,
+    /// Its length.
+    pub length_ns: u64,
+    /// What a wait was for, tile by tile, as far as it is in this piece; `from_ns` as above.
+    pub tiles: Vec<TileReport>,
+}
