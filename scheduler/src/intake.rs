@@ -149,6 +149,9 @@ fn soon<T>(by: Mono, number: usize, ring: &Ring<T>) -> Mono {
 mod sync {
     pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
+    /// An atomic that is made of 0, and a cell of nothing, are nothing but zeros.
+    pub(super) const NEW_IS_ZERO: bool = true;
+
     /// As `loom::cell::UnsafeCell`, which sees every access.
     pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 

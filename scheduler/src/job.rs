@@ -37,11 +37,16 @@ pub struct JobOptions {
     pub retry: Retry,
 }
 
+impl JobOptions {
+    /// That of a job of which nothing else is said.
+    pub const USUAL_PRIORITY: u8 = 128;
+}
+
 impl Default for JobOptions {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
-            priority: 128,
+            priority: Self::USUAL_PRIORITY,
             jitter: Duration::ZERO,
             timeout: None,
             retry: Retry::NEVER,
@@ -221,7 +226,7 @@ impl Core {
     }
 
     pub(crate) fn options(&self) -> &JobOptions {
-        self.as_named().map_or_else(|| &*USUAL, |named| &named.options)
+        self.as_named().map_or(&USUAL, |named| &named.options)
     }
 
     pub(crate) fn when(&self) -> When<'_> {

@@ -24,7 +24,7 @@ use queue::Queue;
 use crate::Mono;
 use crate::clock::Clock;
 use crate::intake::{AT_ONCE, Intake, Ring};
-use crate::job::Core;
+use crate::job::{Core, JobOptions};
 use crate::request::{Done, Order};
 use crate::run::{Run, Skipped};
 use crate::store::Store;
@@ -41,6 +41,8 @@ pub(crate) struct Pool {
     queue: Mutex<Queue>,
     /// In the ring and in the queue.
     queued: AtomicUsize,
+    /// Those of them that have another priority than most.
+    ranked: AtomicUsize,
     capacity: usize,
     runners: AtomicUsize,
     /// Runners that are not at work: each looks for some before it ends.
@@ -132,6 +134,11 @@ impl Drop for Seat<'_> {
     }
 }
 
+/// 1 if it has another priority than most, or 0.
+fn is_ranked(core: &Core) -> usize {
+    usize::from(core.options().priority != JobOptions::USUAL_PRIORITY)
+}
+
 /// Goes to the end of this thread's row, where other threads look for work.
 async fn step_aside() {
     let mut aside = false;
@@ -177,6 +184,7 @@ impl Pool {
             ring: Ring::new(capacity),
             queue: Mutex::new(Queue::new(aging)),
             queued: AtomicUsize::new(0),
+            ranked: AtomicUsize::new(0),
             capacity,
             runners: AtomicUsize::new(0),
             hunting: AtomicUsize::new(0),
@@ -206,8 +214,11 @@ impl Pool {
             self.queued.fetch_sub(1, Ordering::AcqRel);
             return Err(order);
         }
+        let ranked = is_ranked(&order.core);
+        self.ranked.fetch_add(ranked, Ordering::AcqRel);
         if let Err(item) = self.ring.push(Item { order, enqueued: self.clock.mono() }) {
             self.queued.fetch_sub(1, Ordering::AcqRel);
+            self.ranked.fetch_sub(ranked, Ordering::AcqRel);
             return Err(item.order);
         }
         self.call();
@@ -280,15 +291,15 @@ impl Pool {
     async fn run(self: Arc<Self>) {
         loop {
             let mut seat = Seat { pool: &self, hunting: true };
-            let (mut taken, mut free) = (0, Mono(0));
+            let (mut taken, mut free) = (0, None);
             while let Some(item) = self.next() {
                 if seat.work() {
                     // What a worker spawns is its own next task, and no other can take it: as long as
                     // this run's code keeps the thread. So let it go first, and be the one that is taken.
                     step_aside().await;
                 }
-                execute::execute(&self, item, free).await;
-                free = self.clock.mono();
+                let heard = execute::execute(&self, item, free).await;
+                free = heard.then(|| self.clock.mono());
                 seat.hunt();
                 taken += 1;
                 if taken % TURN == 0 {
@@ -307,19 +318,27 @@ impl Pool {
 
     /// What is next. Whoever asks is a hunter.
     fn next(&self) -> Option<Item> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(item) = self.ring.pop() {
-            queue.push(item);
-        }
-        let item = queue.pop();
-        drop(queue);
-        if item.is_some() {
+        let item = self.first();
+        if let Some(item) = &item {
+            self.ranked.fetch_sub(is_ranked(&item.order.core), Ordering::AcqRel);
             let left = self.queued.fetch_sub(1, Ordering::SeqCst) - 1;
             if left <= self.capacity / 2 && self.hungry.load(Ordering::SeqCst) != 0 {
                 self.feed();
             }
         }
         item
+    }
+
+    /// Where all have the same priority they are in order as they come.
+    fn first(&self) -> Option<Item> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.is_empty() && self.ranked.load(Ordering::Acquire) == 0 {
+            return self.ring.pop();
+        }
+        while let Some(item) = self.ring.pop() {
+            queue.push(item);
+        }
+        queue.pop()
     }
 
     fn feed(&self) {

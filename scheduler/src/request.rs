@@ -47,6 +47,6 @@ pub(crate) struct Order {
 /// What workers tell the shard: an attempt has ended.
 pub(crate) struct Done {
     pub(crate) core: Arc<Core>,
-    /// What another attempt could do better.
-    pub(crate) failed: Option<Firing>,
+    /// What another attempt could do better: seldom anything, so that the rest stays small.
+    pub(crate) failed: Option<Box<Firing>>,
 }

@@ -124,7 +124,7 @@ impl Roster {
     /// An attempt has ended: it may be tried again, and others may have waited for it.
     pub(crate) fn done(&mut self, done: Done, desk: &mut impl Desk) {
         let Done { core, failed } = done;
-        if !failed.is_some_and(|firing| self.try_again(&core, firing)) {
+        if !failed.is_some_and(|firing| self.try_again(&core, *firing)) {
             self.ended(&core, desk);
         }
         self.unstall(desk);

@@ -56,8 +56,11 @@ pub fn can_listen(test: &str, programs: &[&str]) -> bool {
     static DEAF: LazyLock<Option<String>> = LazyLock::new(|| {
         let recording =
             Recording::make(&["--", &actor().get_program().to_string_lossy(), "--help"]);
-        let degraded = &recording.report.health.degraded;
-        degraded.iter().find(|sentence| sentence.starts_with("spans are not")).cloned()
+        let Report { health, spans, .. } = &recording.report;
+        let deaf = health.degraded.iter().find(|sentence| sentence.starts_with("spans are not"));
+        let binaries = spans.iter().flat_map(|spans| &spans.listened.binaries);
+        let mut refused = binaries.filter_map(|binary| binary.refused.as_ref());
+        deaf.cloned().or_else(|| refused.next().map(|why| why.raw().to_owned()))
     });
     passes(test, obstacle(programs).or_else(|| DEAF.clone()))
 }

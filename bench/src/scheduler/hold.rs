@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cronx_scheduler::Scheduler;
+use cronx_scheduler::{Options, Scheduler};
 use hdrhistogram::Histogram;
 
 use super::{histogram, insist, nothing, quantiles, runtime, start};
@@ -104,9 +104,10 @@ pub(super) fn tokio(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
     numbers
 }
 
-/// As many firings as can be.
+/// As many firings as can be, of a scheduler as it is if nothing is said.
 pub(super) fn spin(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
-    let scheduler = Arc::new(start(nothing())?);
+    let options = Options { store: nothing(), ..Options::default() };
+    let scheduler = Arc::new(Scheduler::start(options)?);
     let fired = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
         again(&scheduler, &fired)?;

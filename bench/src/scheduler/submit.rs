@@ -1,5 +1,6 @@
 //! What two threads need to hand over a one-shot.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,14 +17,14 @@ const BEFORE: u64 = 50_000;
 pub(super) fn flood(count: u64) -> Result<Vec<u64>, Error> {
     let scheduler = start(nothing())?;
     let ask = || scheduler.after(Duration::from_hours(1), |_| async {});
-    // These are taken back, and their room is that of the next.
-    let before: Vec<_> = (0..2 * BEFORE).filter_map(|_| ask().ok()).collect();
-    for job in &before {
-        job.cancel();
-    }
-    drop(before);
-    settle(&scheduler);
-    produce(count.min(BEFORE), || {
+    // Each thread has memory of its own. These are taken back, and their room is that of the next.
+    let warm_up = || {
+        let before: Vec<_> = (0..BEFORE).filter_map(|_| ask().ok()).collect();
+        before.iter().for_each(|job| _ = job.cancel());
+        drop(before);
+        settle(&scheduler);
+    };
+    produce(count.min(BEFORE), warm_up, || {
         let start = Instant::now();
         let asked = ask().is_ok();
         let took = start.elapsed();
@@ -38,13 +39,17 @@ pub(super) fn flood(count: u64) -> Result<Vec<u64>, Error> {
 pub(super) fn wake(count: u64) -> Result<Vec<u64>, Error> {
     let scheduler = start(nothing())?;
     let began = Instant::now();
-    produce(count, || {
-        thread::sleep(Duration::from_micros(500));
-        let delay = Duration::from_hours(1).saturating_sub(began.elapsed() * 10);
-        let start = Instant::now();
-        let asked = scheduler.after(delay, |_| async {}).is_ok();
-        asked.then(|| start.elapsed())
-    })
+    produce(
+        count,
+        || {},
+        || {
+            thread::sleep(Duration::from_micros(500));
+            let delay = Duration::from_hours(1).saturating_sub(began.elapsed() * 10);
+            let start = Instant::now();
+            let asked = scheduler.after(delay, |_| async {}).is_ok();
+            asked.then(|| start.elapsed())
+        },
+    )
 }
 
 /// Until the shard has done all that it was asked: what is cancelled wakes it.
@@ -55,8 +60,15 @@ fn settle(scheduler: &Scheduler) {
 }
 
 /// P50 and P99 of what two threads measure.
-fn produce(count: u64, ask: impl Fn() -> Option<Duration> + Sync) -> Result<Vec<u64>, Error> {
+fn produce(
+    count: u64,
+    warm_up: impl Fn() + Sync,
+    ask: impl Fn() -> Option<Duration> + Sync,
+) -> Result<Vec<u64>, Error> {
+    let warm = Barrier::new(2);
     let produce = || {
+        warm_up();
+        warm.wait();
         let mut took = Histogram::<u64>::new(3).map_err(|error| error.to_string())?;
         for _ in 0..count {
             if let Some(each) = ask() {

@@ -12,6 +12,8 @@ mod sleepy;
 mod sync {
     pub(super) use loom::cell::UnsafeCell;
     pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+    pub(super) const NEW_IS_ZERO: bool = false;
 }
 
 use std::sync::Arc;

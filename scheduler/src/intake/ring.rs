@@ -2,21 +2,30 @@
 //!
 //! Each cell has a turn: the number of the push that may fill it, or one more once it is filled and a pop
 //! may empty it. A producer claims a number by moving the tail, fills its cell, and passes the turn on.
+//!
+//! A turn is kept as what it is beyond the cell's own place, so that a new ring is all zeros: it may be
+//! wide, and takes memory only as far as it was ever filled.
 
 use std::mem::MaybeUninit;
 
-use super::sync::{AtomicUsize, Ordering, UnsafeCell};
+use super::sync::{self, AtomicUsize, Ordering, UnsafeCell};
 
 /// The queue. Popping is for one thread at a time: see [`Ring::pop`].
 pub(crate) struct Ring<T> {
     cells: Box<[Cell<T>]>,
     /// The number of the next push.
-    tail: AtomicUsize,
+    tail: Alone,
     /// The number of the next pop.
-    head: AtomicUsize,
+    head: Alone,
 }
 
+/// On cache lines of its own, of which processors fetch two: what one thread writes here is not taken from
+/// others that want the other end.
+#[repr(align(128))]
+struct Alone(AtomicUsize);
+
 struct Cell<T> {
+    /// Less the place of the cell.
     turn: AtomicUsize,
     value: UnsafeCell<MaybeUninit<T>>,
 }
@@ -30,46 +39,58 @@ unsafe impl<T: Send> Sync for Ring<T> {}
 impl<T> Ring<T> {
     /// With room for so many, rounded up to a power of two.
     pub(crate) fn new(capacity: usize) -> Self {
-        let cell = |turn| Cell {
-            turn: AtomicUsize::new(turn),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        };
-        let cells = (0..capacity.next_power_of_two().max(2)).map(cell).collect();
-        Self { cells, tail: AtomicUsize::new(0), head: AtomicUsize::new(0) }
+        let end = || Alone(AtomicUsize::new(0));
+        Self { cells: cells(capacity.next_power_of_two().max(2)), tail: end(), head: end() }
     }
 
     pub(crate) fn capacity(&self) -> usize {
         self.cells.len()
     }
 
-    fn cell(&self, number: usize) -> &Cell<T> {
-        &self.cells[number & (self.cells.len() - 1)]
+    fn place(&self, number: usize) -> usize {
+        number & (self.cells.len() - 1)
+    }
+
+    /// Whose turn it is in the cell of this number.
+    fn turn(&self, number: usize) -> usize {
+        let place = self.place(number);
+        self.cells[place].turn.load(Ordering::Acquire).wrapping_add(place)
+    }
+
+    /// For who holds the turn: does something to the cell of this number, and passes the turn on.
+    fn pass<R>(
+        &self,
+        number: usize,
+        to: usize,
+        with: impl FnOnce(&UnsafeCell<MaybeUninit<T>>) -> R,
+    ) -> R {
+        let place = self.place(number);
+        let cell = &self.cells[place];
+        let done = with(&cell.value);
+        cell.turn.store(to.wrapping_sub(place), Ordering::Release);
+        done
     }
 
     /// Adds it at the end and says which number it has, or gives it back if there is no room.
     pub(crate) fn push(&self, value: T) -> Result<usize, T> {
-        let mut number = self.tail.load(Ordering::Relaxed);
+        let tail = &self.tail.0;
+        let mut number = tail.load(Ordering::Relaxed);
         loop {
-            let cell = self.cell(number);
-            let ahead = cell.turn.load(Ordering::Acquire).wrapping_sub(number) as isize;
+            let ahead = self.turn(number).wrapping_sub(number) as isize;
             if ahead < 0 {
                 return Err(value);
             }
             if ahead > 0 {
-                number = self.tail.load(Ordering::Relaxed);
+                number = tail.load(Ordering::Relaxed);
                 continue;
             }
             let next = number.wrapping_add(1);
-            match self.tail.compare_exchange_weak(
-                number,
-                next,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match tail.compare_exchange_weak(number, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    // SAFETY: the turn is this push's, and nobody else has its number.
-                    cell.value.with_mut(|cell| unsafe { (*cell).write(value) });
-                    cell.turn.store(next, Ordering::Release);
+                    self.pass(number, next, |cell| {
+                        // SAFETY: the turn is this push's, and nobody else has its number.
+                        cell.with_mut(|cell| unsafe { (*cell).write(value) });
+                    });
                     return Ok(number);
                 }
                 Err(now) => number = now,
@@ -81,7 +102,7 @@ impl<T> Ring<T> {
     /// consumer could not see it then.
     pub(crate) fn is_followed(&self, number: usize) -> bool {
         let next = number.wrapping_add(1);
-        self.cell(next).turn.load(Ordering::Acquire) == next.wrapping_add(1)
+        self.turn(next) == next.wrapping_add(1)
     }
 
     /// Takes the first one; `None` if there is none that is wholly there.
@@ -89,25 +110,36 @@ impl<T> Ring<T> {
     /// For one thread at a time: two that pop at once may both find nothing, or wait for nothing, but
     /// never the same value.
     pub(crate) fn pop(&self) -> Option<T> {
-        let number = self.head.load(Ordering::Relaxed);
-        let cell = self.cell(number);
+        let head = &self.head.0;
+        let number = head.load(Ordering::Relaxed);
         let next = number.wrapping_add(1);
-        if cell.turn.load(Ordering::Acquire) != next {
+        if self.turn(number) != next {
             return None;
         }
         // A second consumer loses here, before it has touched anything.
-        self.head.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok()?;
-        // SAFETY: the turn is this pop's, so the value is there; whoever moved the head has it.
-        let value = cell.value.with_mut(|cell| unsafe { (*cell).assume_init_read() });
-        cell.turn.store(number.wrapping_add(self.cells.len()), Ordering::Release);
+        head.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        let value = self.pass(number, number.wrapping_add(self.cells.len()), |cell| {
+            // SAFETY: the turn is this pop's, so the value is there; whoever moved the head has it.
+            cell.with_mut(|cell| unsafe { (*cell).assume_init_read() })
+        });
         Some(value)
     }
 
     /// Whether a pop would find nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        let number = self.head.load(Ordering::Relaxed);
-        self.cell(number).turn.load(Ordering::Acquire) != number.wrapping_add(1)
+        let number = self.head.0.load(Ordering::Relaxed);
+        self.turn(number) != number.wrapping_add(1)
     }
+}
+
+/// So many, each waiting for the first push of its own place.
+fn cells<T>(count: usize) -> Box<[Cell<T>]> {
+    if sync::NEW_IS_ZERO {
+        // SAFETY: zeros are a turn, and whatever is in a cell that has no value.
+        return unsafe { Box::new_zeroed_slice(count).assume_init() };
+    }
+    let cell = || Cell { turn: AtomicUsize::new(0), value: UnsafeCell::new(MaybeUninit::uninit()) };
+    std::iter::repeat_with(cell).take(count).collect()
 }
 
 impl<T> Drop for Ring<T> {

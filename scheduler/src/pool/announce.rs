@@ -7,30 +7,31 @@ use crate::run::{Firing, Run};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way {
     pub(super) enqueued: Mono,
-    /// When the runner turned to the queue after its last run; 0 if this is its first.
-    pub(super) free: Mono,
+    /// When the runner turned to the queue after its last run; `None` if this is its first, or nobody
+    /// wanted to know.
+    pub(super) free: Option<Mono>,
     pub(super) dequeued: Mono,
     /// The thread that took it from the queue.
     pub(super) runner_tid: u32,
 }
 
-/// User code is about to begin, in this thread. Out of line: twelve arguments want every register.
+/// User code is about to begin, in this thread; says whether anybody listens. Out of line: twelve
+/// arguments want every register.
 #[inline(never)]
-pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u64) {
+pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u64) -> bool {
     let Firing { job, nominal, number, due, popped, shard_tid, .. } = firing;
     macro_rules! fire {
         ($probe:ident) => {
             cronx_spans::$probe! {
                 job: job, nominal: nominal.0, run: *number, due: due.0, popped: popped.0,
-                enqueued: way.enqueued.0, free: way.free.0, dequeued: way.dequeued.0,
+                enqueued: way.enqueued.0, free: way.free.map_or(0, |free| free.0), dequeued: way.dequeued.0,
                 started: started.0, shard: *shard_tid, runner: way.runner_tid,
             }
         };
     }
-    fire!(firing_started);
-    if started.0.saturating_sub(due.0) > objective_ns {
-        fire!(firing_late);
-    }
+    let heard = fire!(firing_started);
+    let late = started.0.saturating_sub(due.0) > objective_ns;
+    late && fire!(firing_late) || heard
 }
 
 /// User code has ended.

@@ -23,6 +23,8 @@ struct Ran {
     started: Mono,
     worker_tid: u32,
     outcome: Outcome,
+    /// Somebody listens to what is announced.
+    heard: bool,
 }
 
 /// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
@@ -34,13 +36,13 @@ struct End<'a> {
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let failed = self.run.outcome.is_failure().then(|| self.run.firing.clone());
+        let failed = self.run.outcome.is_failure().then(|| Box::new(self.run.firing.clone()));
         self.pool.tell_shard(Done { core: Arc::clone(&self.core), failed }, self.run.finished);
     }
 }
 
-/// Executes a firing, writes it down, and tells its shard.
-pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
+/// Executes a firing, writes it down, and tells its shard; says whether anybody listened.
+pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) -> bool {
     let Item { order: Order { core, firing, shot }, enqueued } = item;
     let dequeued = pool.clock.mono();
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
@@ -56,6 +58,7 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
         announce::finished(&end.run);
     }
     pool.note(&end.core, &end.run).await;
+    ran.heard
 }
 
 async fn if_permitted(
@@ -87,7 +90,7 @@ async fn if_permitted(
 impl Ran {
     /// It never began.
     fn not(pool: &Pool, outcome: Outcome) -> Self {
-        Self { started: pool.clock.mono(), worker_tid: 0, outcome }
+        Self { started: pool.clock.mono(), worker_tid: 0, outcome, heard: false }
     }
 }
 
@@ -101,25 +104,25 @@ async fn begin(
     let core = Arc::clone(&context.core);
     if let Some(shot) = shot {
         let (started, worker_tid) = (pool.clock.mono(), tid());
-        announce::started(firing, way, started, pool.objective_ns);
+        let heard = announce::started(firing, way, started, pool.objective_ns);
         // Nothing tells it to stop, and it may take as long as it likes.
         let outcome = match catch_unwind(AssertUnwindSafe(|| shot(context))) {
             Ok(doing) => ended(Caught(Some(doing)).await),
             Err(panic) => Outcome::Panicked(message(&*panic)),
         };
-        return Ran { started, worker_tid, outcome };
+        return Ran { started, worker_tid, outcome, heard };
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
     match &named.work.0 {
         Kind::Future(f) => {
             let (started, worker_tid) = (pool.clock.mono(), tid());
-            announce::started(firing, way, started, pool.objective_ns);
+            let heard = announce::started(firing, way, started, pool.objective_ns);
             let stopped = context.clone();
             let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
                 Ok(doing) => future(pool, doing, &stopped).await,
                 Err(panic) => Outcome::Panicked(message(&*panic)),
             };
-            Ran { started, worker_tid, outcome }
+            Ran { started, worker_tid, outcome, heard }
         }
         Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
@@ -161,10 +164,10 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
     let (clock, objective_ns) = (Arc::clone(&pool.clock), pool.objective_ns);
     let work = move || {
         let (started, worker_tid) = (clock.mono(), tid());
-        announce::started(&firing, way, started, objective_ns);
+        let heard = announce::started(&firing, way, started, objective_ns);
         let core = Arc::clone(&context.core);
         let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
-            return Ran { started, worker_tid, outcome: Outcome::Refused };
+            return Ran { started, worker_tid, outcome: Outcome::Refused, heard };
         };
         let asked = context.clone();
         let said = catch_unwind(AssertUnwindSafe(|| f(context)));
@@ -175,7 +178,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
             Ok(_) if core.options().timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
             Ok(said) => outcome(said),
         };
-        Ran { started, worker_tid, outcome }
+        Ran { started, worker_tid, outcome, heard }
     };
     let ran = pool.handle.spawn_blocking(work).await;
     // Panics are caught above; what is left is a runtime that shuts down.

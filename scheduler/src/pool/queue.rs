@@ -22,6 +22,10 @@ impl Queue {
         Self { rows: BTreeMap::new(), aging_ns }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.values().all(VecDeque::is_empty)
+    }
+
     pub(super) fn push(&mut self, item: Item) {
         self.rows.entry(item.order.core.options().priority).or_default().push_back(item);
     }

@@ -154,7 +154,7 @@ impl Table {
             (0..self.runs.running.len()).filter(|&n| is_over(&self.runs.running[n])).collect();
         for (removed, which) in over.into_iter().enumerate() {
             if let Some(Running { core, firing, .. }) = self.runs.running.remove(which - removed) {
-                let failed = self.runs.fails.then_some(firing);
+                let failed = self.runs.fails.then(|| Box::new(firing));
                 self.roster.done(Done { core, failed }, &mut self.runs);
             }
         }
