@@ -65,6 +65,9 @@ enum Stalled {
     Retry(Arc<Core>, Firing),
 }
 
+/// So many of those that are due are put in order before the first of them is handed over.
+const BATCH: usize = 256;
+
 /// A tag with this bit is of a retry, any other of a job.
 const RETRY: u32 = 1 << 31;
 
@@ -109,9 +112,10 @@ impl Roster {
         }
         self.unstall(desk);
         let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now.mono.0, &mut due);
-        for timer in due.drain(..) {
-            self.pop(timer, desk);
+        let mut more = true;
+        while more {
+            more = self.wheel.advance_by(BATCH, now.mono.0, &mut due);
+            due.drain(..).for_each(|timer| self.pop(timer, desk));
         }
         self.due = due;
     }

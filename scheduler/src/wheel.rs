@@ -146,6 +146,12 @@ impl Wheel {
     /// and insertion, and brings some that are near nearer. An instant before the last one is the last
     /// one.
     pub fn advance(&mut self, now_ns: u64, due: &mut Vec<Due>) {
+        self.advance_by(usize::MAX, now_ns, due);
+    }
+
+    /// The same, but puts so many of them at most; says whether there may be more. So the first of a
+    /// million that are due at once need not wait for the order of the last.
+    pub fn advance_by(&mut self, most: usize, now_ns: u64, due: &mut Vec<Due>) -> bool {
         let last_ns = self.now_ns;
         self.now_ns = last_ns.max(now_ns);
         let mut early = CASCADE;
@@ -153,9 +159,12 @@ impl Wheel {
         for level in 0..LEVELS {
             self.cascade(level, last_ns, &mut early);
         }
-        while let Some(&Reverse(Entry { due_ns, rank, index })) = self.current.peek() {
+        for _ in 0..most {
+            let Some(&Reverse(Entry { due_ns, rank, index })) = self.current.peek() else {
+                return false;
+            };
             if due_ns > self.now_ns {
-                break;
+                return false;
             }
             self.current.pop();
             let tag = self.nodes.at(index).tag;
@@ -164,6 +173,7 @@ impl Wheel {
             due.push(Due { due_ns, priority: (rank >> PRIORITY) as u8, tag, key });
             self.prune();
         }
+        true
     }
 
     /// When to advance next: no timer is due before. At times that is before any is due, since far
