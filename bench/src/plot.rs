@@ -60,10 +60,12 @@ fn draw(curves: &Curves, svg: &std::path::Path) -> Result<(), Box<dyn std::error
     let mut chart = ChartBuilder::on(&area)
         .caption("Lateness against live timers, 9,000 due a second", ("sans-serif", 20))
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(48)
         .y_label_area_size(72)
         .build_cartesian_2d(across, up)?;
     let mesh = &mut chart.configure_mesh();
+    mesh.x_label_formatter(&|timers| format!("{timers:.0}"));
     mesh.x_desc("live timers").y_desc("ms").draw()?;
     let mut names: Vec<&String> = curves.keys().map(|(who, _)| who).collect();
     names.dedup();

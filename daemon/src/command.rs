@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronx_scheduler::Context;
+use cronx_scheduler::{Context, Start};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,10 +24,12 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 
 const OVER: &str = "the daemon ended before it began";
 
-/// Runs it. Dropped before its end, all its processes are ended.
+/// Runs it: it has started once its program is executed. Dropped before its end, all its processes are
+/// ended.
 pub(crate) async fn run(
     command: Arc<Command>,
     context: Context,
+    begin: Start,
     groups: Arc<Groups>,
     seat: Option<OwnedSemaphorePermit>,
     log: Log,
@@ -35,7 +37,9 @@ pub(crate) async fn run(
     if groups.is_closed() {
         return Err(OVER.to_owned());
     }
+    // It returns when the program is executed, or cannot be.
     let mut child = start(&command, &context)?;
+    begin.now();
     let job: Arc<str> = context.job().into();
     let readers = [
         child

@@ -180,21 +180,22 @@ impl Set {
             Action::Command(program) => {
                 let program = Arc::clone(program);
                 let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
-                Work::future(move |context| {
+                Work::starting(move |context, start| {
                     let (program, seats) = (Arc::clone(&program), seats.clone());
                     let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
                     async move {
                         let seat = Seats::take(seats).await;
-                        command::run(program, context, groups, seat, log).await
+                        command::run(program, context, start, groups, seat, log).await
                     }
                 })
             }
             Action::Call(request) => {
                 let request = Arc::clone(request);
-                Work::future(move |_| {
+                Work::starting(move |_, start| {
                     let (request, seats) = (Arc::clone(&request), seats.clone());
                     async move {
                         let _seat = Seats::take(seats).await;
+                        start.now();
                         call::run(request).await
                     }
                 })

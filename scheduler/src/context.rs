@@ -1,9 +1,11 @@
-//! What user code is told about its run.
+//! What user code is told about its run, and what it may say of it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::Utc;
 use crate::job::Core;
+use crate::pool::Beginning;
 use crate::run::TraceId;
 
 /// Which run this is, and whether it should stop.
@@ -41,5 +43,21 @@ impl Context {
     /// Whether this run has been told to stop. A future need not ask: it is dropped.
     pub fn is_stopped(&self) -> bool {
         self.core.stops(self.number)
+    }
+}
+
+/// The word that a run has started, for who is to say it: see [`Work::starting`](crate::Work::starting).
+pub struct Start(pub(crate) Arc<Beginning>);
+
+impl Start {
+    /// It has, now, in this thread.
+    pub fn now(self) {
+        self.0.begin();
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").finish_non_exhaustive()
     }
 }

@@ -62,7 +62,7 @@ pub mod wheel;
 mod work;
 
 pub use clock::{Clock, FakeClock, Notify, Reading, Sleeper, SystemClock};
-pub use context::Context;
+pub use context::{Context, Start};
 pub use error::Error;
 pub use instant::{Mono, Utc};
 pub use job::{Definition, Ended, Job, JobOptions, JobStatus, Phase, SkipCounts};

@@ -4,10 +4,13 @@
 //! A shard pushes into a ring and never waits for a worker. Runners are tasks that take the next firing
 //! until there is none; a shard that finds fewer of them than may be starts another.
 
+#[cfg_attr(not(feature = "spans"), path = "pool/announce/none.rs")]
 mod announce;
+mod beginning;
 mod execute;
 mod queue;
 
+pub(crate) use beginning::Beginning;
 pub(crate) use execute::tid;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::pin::Pin;
 
-use crate::context::Context;
+use crate::context::{Context, Start};
 
 /// What user code says of itself at its end.
 pub(crate) type Said = Result<(), String>;
@@ -15,6 +15,7 @@ pub struct Work(pub(crate) Kind);
 
 pub(crate) enum Kind {
     Future(Box<dyn Fn(Context) -> Doing + Send + Sync>),
+    Starting(Box<dyn Fn(Context, Start) -> Doing + Send + Sync>),
     Blocking(Box<dyn Fn(Context) -> Said + Send + Sync>),
 }
 
@@ -45,6 +46,20 @@ impl Work {
     {
         Self(Kind::Future(Box::new(move |context| {
             let doing = f(context);
+            Box::pin(async move { doing.await.said() })
+        })))
+    }
+
+    /// The same, of code that has something to get ready before it is what the job is for: a program to be
+    /// executed. It has started when it says so, and lateness counts up to there; one that never says so
+    /// has not.
+    pub fn starting<F, D>(f: F) -> Self
+    where
+        F: Fn(Context, Start) -> D + Send + Sync + 'static,
+        D: Future<Output: Ending> + Send + 'static,
+    {
+        Self(Kind::Starting(Box::new(move |context, start| {
+            let doing = f(context, start);
             Box::pin(async move { doing.await.said() })
         })))
     }

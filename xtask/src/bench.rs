@@ -9,6 +9,7 @@ mod journal;
 mod probes;
 mod scheduler;
 mod shuffle;
+mod spans;
 mod statistics;
 mod steal;
 
@@ -28,6 +29,9 @@ pub(crate) enum Bench {
     /// What timers cost beside those of others, and how late a scheduler under load starts what is due.
     #[command(mut_arg("rounds", |rounds| rounds.default_value("5")))]
     Scheduler(scheduler::Campaign),
+    /// What it costs a scheduler that its firings can be heard.
+    #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
+    Spans(Extent),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -58,6 +62,7 @@ pub(crate) struct Extent {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
+        Bench::Spans(extent) => spans::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
@@ -86,9 +91,14 @@ fn section(
 
 /// The program of `bench/`, built; it has a target folder of its own.
 fn tool() -> Result<PathBuf> {
+    tool_with(&[])
+}
+
+/// The same, of other features.
+fn tool_with(features: &[&str]) -> Result<PathBuf> {
     let results = results()?;
     let mut tool = workspace::cargo();
     tool.args(["build", "--release", "--locked", "--manifest-path=bench/Cargo.toml"]);
-    process::run(tool.arg("--target-dir").arg(&results))?;
+    process::run(tool.args(features).arg("--target-dir").arg(&results))?;
     Ok(results.join("release/cronx-bench"))
 }

@@ -4,18 +4,19 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{apt, ebpf, fuzz, process, score, test, tidy, workspace};
+use crate::{apt, ebpf, fuzz, process, score, test, tidy, vm, workspace};
 
 /// A name for its heading, and the step.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", tidy::run),
     ("deny", deny),
     ("test", || test::run(true)),
     ("score", || score::run(true, &[])),
+    ("vm", vm::short),
     ("fuzz", fuzz::ci),
     ("ebpf", kernel_programs),
 ];

@@ -96,7 +96,7 @@ fn live(stage: &Stage) -> Result<()> {
              close it, and run the demo again"
         );
     }
-    late::run(stage)
+    late::run(stage, cpu)
 }
 
 /// Threads of stress-ng that sleep for random times, all on the neighbour's CPU.

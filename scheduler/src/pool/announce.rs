@@ -1,19 +1,8 @@
 //! What a profiler outside of the process may hear of a run. While none listens it costs two loads.
 
+use super::beginning::Way;
 use crate::Mono;
 use crate::run::{Firing, Run};
-
-/// How a firing came from its shard to where it is executed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
-    pub(super) enqueued: Mono,
-    /// When the runner turned to the queue after its last run; `None` if this is its first, or nobody
-    /// wanted to know.
-    pub(super) free: Option<Mono>,
-    pub(super) dequeued: Mono,
-    /// The thread that took it from the queue.
-    pub(super) runner_tid: u32,
-}
 
 /// User code is about to begin, in this thread; says whether anybody listens. Out of line: twelve
 /// arguments want every register.

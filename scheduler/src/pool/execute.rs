@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
-use super::announce::{self, Way};
-use super::{Item, Pool};
+use super::announce;
+use super::beginning::{self, Begun, Way};
+use super::{Beginning, Item, Pool};
 use crate::Mono;
-use crate::context::Context;
+use crate::context::{Context, Start};
 use crate::job::Core;
 use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
@@ -88,6 +89,11 @@ async fn if_permitted(
 }
 
 impl Ran {
+    fn of(begun: Begun, outcome: Outcome) -> Self {
+        let Begun { started, worker_tid, heard } = begun;
+        Self { started, worker_tid, outcome, heard }
+    }
+
     /// It never began.
     fn not(pool: &Pool, outcome: Outcome) -> Self {
         Self { started: pool.clock.mono(), worker_tid: 0, outcome, heard: false }
@@ -103,33 +109,40 @@ async fn begin(
 ) -> Ran {
     let core = Arc::clone(&context.core);
     if let Some(shot) = shot {
-        let (started, worker_tid) = (pool.clock.mono(), tid());
-        let heard = announce::started(firing, way, started, pool.objective_ns);
+        let begun = beginning::begin(pool, firing, way);
         // Nothing tells it to stop, and it may take as long as it likes.
         let outcome = match catch_unwind(AssertUnwindSafe(|| shot(context))) {
             Ok(doing) => ended(Caught(Some(doing)).await),
             Err(panic) => Outcome::Panicked(message(&*panic)),
         };
-        return Ran { started, worker_tid, outcome, heard };
+        return Ran::of(begun, outcome);
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
+    let stopped = context.clone();
     match &named.work.0 {
         Kind::Future(f) => {
-            let (started, worker_tid) = (pool.clock.mono(), tid());
-            let heard = announce::started(firing, way, started, pool.objective_ns);
-            let stopped = context.clone();
-            let outcome = match catch_unwind(AssertUnwindSafe(|| f(context))) {
-                Ok(doing) => future(pool, doing, &stopped).await,
-                Err(panic) => Outcome::Panicked(message(&*panic)),
-            };
-            Ran { started, worker_tid, outcome, heard }
+            let begun = beginning::begin(pool, firing, way);
+            Ran::of(begun, future(pool, || f(context), &stopped).await)
+        }
+        Kind::Starting(f) => {
+            let beginning = Arc::new(Beginning::new(pool, firing, way));
+            let start = Start(Arc::clone(&beginning));
+            let outcome = future(pool, || f(context, start), &stopped).await;
+            match beginning.begun() {
+                Some(begun) => Ran::of(begun, outcome),
+                None => Ran::not(pool, outcome),
+            }
         }
         Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
 /// Until the first of: its end, its timeout, the word to stop.
-async fn future(pool: &Pool, doing: Doing, context: &Context) -> Outcome {
+async fn future(pool: &Pool, make: impl FnOnce() -> Doing, context: &Context) -> Outcome {
+    let doing = match catch_unwind(AssertUnwindSafe(make)) {
+        Ok(doing) => doing,
+        Err(panic) => return Outcome::Panicked(message(&*panic)),
+    };
     let core = &context.core;
     let Some(live) = core.live() else { return Outcome::Cancelled };
     let mut stop = pin!(live.stop.notified());
@@ -161,24 +174,23 @@ fn ended(said: Result<Said, Box<dyn Any + Send>>) -> Outcome {
 
 /// On a thread of its own. It ends when it ends: nobody can stop it.
 async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) -> Ran {
-    let (clock, objective_ns) = (Arc::clone(&pool.clock), pool.objective_ns);
+    let at = Arc::clone(pool);
     let work = move || {
-        let (started, worker_tid) = (clock.mono(), tid());
-        let heard = announce::started(&firing, way, started, objective_ns);
+        let begun = beginning::begin(&at, &firing, way);
         let core = Arc::clone(&context.core);
         let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
-            return Ran { started, worker_tid, outcome: Outcome::Refused, heard };
+            return Ran::of(begun, Outcome::Refused);
         };
         let asked = context.clone();
         let said = catch_unwind(AssertUnwindSafe(|| f(context)));
-        let took = clock.mono().since(started);
+        let took = at.clock.mono().since(begun.started);
         let outcome = match said {
             Err(panic) => Outcome::Panicked(message(&*panic)),
             Ok(_) if asked.is_stopped() => Outcome::Cancelled,
             Ok(_) if core.options().timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
             Ok(said) => outcome(said),
         };
-        Ran { started, worker_tid, outcome, heard }
+        Ran::of(begun, outcome)
     };
     let ran = pool.handle.spawn_blocking(work).await;
     // Panics are caught above; what is left is a runtime that shuts down.

@@ -128,6 +128,30 @@ fn a_run_is_written_down_with_every_instant_of_it() {
 }
 
 #[test]
+fn what_starts_by_its_own_word_is_late_up_to_there_or_never_started() {
+    let (store, ears) = told(Permit::Granted, None);
+    let clock = Arc::new(FakeClock::new(Utc(0)));
+    let (scheduler, later) = (start(store, |options| options.clock = clock.clone()), clock.clone());
+    let ready = Work::starting(move |_, start| {
+        // It takes a second to be ready.
+        later.advance(Duration::from_secs(1));
+        async move { start.now() }
+    });
+    let job =
+        scheduler.add(definition("ready", "@every 1h", JobOptions::default()), ready).unwrap();
+    job.trigger_now().unwrap();
+    let run = ears.run();
+    assert_eq!((run.lateness_ns(), run.outcome), (1_000_000_000, Outcome::Succeeded));
+    assert_ne!(run.worker_tid, 0);
+    let never = Work::starting(|_, _| async { Err("no such program") });
+    let job =
+        scheduler.add(definition("never", "@every 1h", JobOptions::default()), never).unwrap();
+    job.trigger_now().unwrap();
+    let run = ears.run();
+    assert_eq!((run.worker_tid, run.outcome), (0, Outcome::Failed("no such program".into())));
+}
+
+#[test]
 fn one_shots_run_once() {
     let (store, ears) = told(Permit::Granted, None);
     let scheduler = start(store, |_| ());

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::figures::{Round, ratio, spread};
 use super::stage::{
-    BURST, CALLS, CRATES, CRON, CRONX, FLOOD, JOB, LATENESS, MEMORY, SECONDS, SHOT, SHOTS, SPIN,
-    SUBMIT, TIMERS, TOKIO, WAKE,
+    BURST, CALLS, CRATES, CRONX, FLOOD, JOB, LATENESS, MEMORY, SECONDS, SHOT, SHOTS, SPIN, SUBMIT,
+    TIMERS, TOKIO, WAKE,
 };
 use crate::bench::statistics::Spread;
 
@@ -50,11 +50,6 @@ fn lateness(rounds: &[Round]) -> Vec<Bar> {
         Bar::most("one-shots, started, P99.9 ms", 5.0, ms(STARTED_P999)),
         Bar::most("one-shots, popped, P99 by cyclictest's beside it", 2.0, floor(POPPED_P99)),
         Bar::most("one-shots, started, P99 by cyclictest's beside it", 4.0, floor(STARTED_P99)),
-        Bar {
-            promise: "cron jobs, started, P99 ms: reported, without a bar".to_owned(),
-            found: spread(rounds, LATENESS, (CRON, STARTED_P99))
-                .map(|found| (true, (found / MS).to_string())),
-        },
     ]
 }
 
