@@ -3,7 +3,7 @@
 use super::{File, Finding, Tree, source};
 
 /// Everything right of the Capture is a function over plain data; so is what a scheduler decides.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "recording/",
     "blame/",
     "flamegraph/",
@@ -12,6 +12,7 @@ const PURE: [&str; 8] = [
     "scheduler/src/spec",
     "scheduler/src/policy",
     "scheduler/src/roster",
+    "scheduler/src/breaker",
 ];
 const EFFECTS: [&str; 13] = [
     "aya",
