@@ -27,9 +27,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod breakers;
 mod call;
 mod command;
 mod daemon;
+mod decisions;
 mod file;
 mod group;
 mod log;
@@ -41,5 +43,5 @@ mod status;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use file::{Action, Jobs, Plan, Refusal, Settings};
+pub use file::{Action, BreakerPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};

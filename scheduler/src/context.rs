@@ -33,7 +33,7 @@ impl Context {
         self.attempt
     }
 
-    /// The trace that this attempt is.
+    /// The trace of its firing.
     pub fn trace(&self) -> TraceId {
         self.trace
     }

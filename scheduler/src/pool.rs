@@ -6,6 +6,7 @@
 
 mod announce;
 mod execute;
+mod passed;
 mod queue;
 
 pub(crate) use execute::tid;

@@ -211,7 +211,8 @@ impl Scheduler {
             // The clock was put back while nobody looked.
             cursor = cursor.min(now);
         }
-        if spec.after(cursor.max(now)).is_none() {
+        let is_never = spec.is_never();
+        if spec.after(cursor.max(now)).is_none() && !is_never {
             return Err(Error::NeverFires { text: spec.to_string() });
         }
         let mut named = self.named();
@@ -226,6 +227,10 @@ impl Scheduler {
         let home = self.home(hash(name.as_bytes()));
         let core = Core::named(self.id(), home, name, spec, options, work);
         core.set_cursor(cursor);
+        if is_never {
+            // It has no instants left, and is to be triggered all the same.
+            core.turn(Phase::Active, Phase::Paused);
+        }
         let job = self.job_of(Arc::new(core));
         job.1.ask(Request::Add { core: Arc::clone(&job.0), cursor })?;
         named.replace(ByName(Arc::clone(&job.0)));

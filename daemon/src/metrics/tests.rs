@@ -21,7 +21,8 @@ fn run(job: &str, worker_tid: u32, outcome: Outcome) -> Run {
     };
     let [enqueued, dequeued, started, finished] =
         [2_000_000, 3_000_000, 4_000_000, 5_000_000].map(Mono);
-    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome }
+    let decisions = Vec::new();
+    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, decisions }
 }
 
 #[test]

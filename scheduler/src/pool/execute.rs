@@ -9,14 +9,16 @@ use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
 use super::announce::{self, Way};
+use super::passed::Passed;
 use super::{Item, Pool};
 use crate::Mono;
+use crate::breaker::Record;
 use crate::context::Context;
 use crate::job::Core;
 use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
-use crate::work::{Doing, Kind, Said, Shot};
+use crate::work::{Code, Doing, Said, Shot};
 
 /// Where and when user code began, and how it ended.
 struct Ran {
@@ -46,9 +48,11 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
+    let decisions = Vec::new();
+    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, decisions };
     let mut end = End { pool, core, run };
-    let ran = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
+    let Run { firing, decisions, .. } = &mut end.run;
+    let ran = if_permitted(pool, &end.core, firing, shot, way, decisions).await;
     end.run.finished = pool.clock.mono();
     (end.run.started, end.run.worker_tid, end.run.outcome) =
         (ran.started, ran.worker_tid, ran.outcome);
@@ -64,24 +68,41 @@ async fn if_permitted(
     firing: &Firing,
     shot: Option<Shot>,
     way: Way,
+    decisions: &mut Vec<Record>,
 ) -> Ran {
     match pool.store.begin(firing).await {
-        Ok(Permit::Granted) => {
-            let context = Context {
-                core: Arc::clone(core),
-                nominal: firing.nominal,
-                attempt: firing.attempt,
-                trace: firing.trace,
-                number: firing.number,
-            };
-            begin(pool, context, firing, shot, way).await
-        }
+        Ok(Permit::Granted) => if_passed(pool, core, firing, shot, way, decisions).await,
         Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
         Err(error) => {
             pool.store_errors.fetch_add(1, Ordering::Relaxed);
             Ran::not(pool, Outcome::Failed(format!("the store: {error}")))
         }
     }
+}
+
+/// The store has it by now: so a firing that is rejected is decided, and does not come again after a restart.
+async fn if_passed(
+    pool: &Arc<Pool>,
+    core: &Arc<Core>,
+    firing: &Firing,
+    shot: Option<Shot>,
+    way: Way,
+    decisions: &mut Vec<Record>,
+) -> Ran {
+    let passed = match Passed::ask(pool, core, firing.trace, decisions) {
+        Ok(passed) => passed,
+        Err(rejection) => return Ran::not(pool, Outcome::Rejected(rejection)),
+    };
+    let context = Context {
+        core: Arc::clone(core),
+        nominal: firing.nominal,
+        attempt: firing.attempt,
+        trace: firing.trace,
+        number: firing.number,
+    };
+    let ran = begin(pool, context, firing, shot, way).await;
+    passed.tell(pool, &ran.outcome, ran.started, decisions);
+    ran
 }
 
 impl Ran {
@@ -110,8 +131,8 @@ async fn begin(
         return Ran { started, worker_tid, outcome };
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
-    match &named.work.0 {
-        Kind::Future(f) => {
+    match named.work.code() {
+        Code::Future(f) => {
             let (started, worker_tid) = (pool.clock.mono(), tid());
             announce::started(firing, way, started, pool.objective_ns);
             let stopped = context.clone();
@@ -121,7 +142,7 @@ async fn begin(
             };
             Ran { started, worker_tid, outcome }
         }
-        Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
+        Code::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
@@ -163,7 +184,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
         let (started, worker_tid) = (clock.mono(), tid());
         announce::started(&firing, way, started, objective_ns);
         let core = Arc::clone(&context.core);
-        let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
+        let Some(Code::Blocking(f)) = core.as_named().map(|named| named.work.code()) else {
             return Ran { started, worker_tid, outcome: Outcome::Refused };
         };
         let asked = context.clone();
