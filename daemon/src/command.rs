@@ -24,10 +24,10 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 
 const OVER: &str = "the daemon ended before it began";
 
-/// Runs it. Dropped before its end, all its processes are ended.
+/// Runs it, under this parent. Dropped before its end, all its processes are ended.
 pub(crate) async fn run(
     command: Arc<Command>,
-    context: Context,
+    (context, parent): (Context, String),
     groups: Arc<Groups>,
     seat: Option<OwnedSemaphorePermit>,
     log: Log,
@@ -35,7 +35,7 @@ pub(crate) async fn run(
     if groups.is_closed() {
         return Err(OVER.to_owned());
     }
-    let mut child = start(&command, &context)?;
+    let mut child = start(&command, &context, &parent)?;
     let job: Arc<str> = context.job().into();
     let readers = [
         child
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     ending(status)
 }
 
-fn start(command: &Command, context: &Context) -> Result<Child, String> {
+fn start(command: &Command, context: &Context, parent: &str) -> Result<Child, String> {
     let output = || match command.output {
         Output::Log => Stdio::piped(),
         Output::Discard => Stdio::null(),
@@ -65,6 +65,7 @@ fn start(command: &Command, context: &Context) -> Result<Child, String> {
         .env("CRONX_JOB", context.job())
         .env("CRONX_NOMINAL", context.nominal().to_string())
         .env("CRONX_ATTEMPT", context.attempt().to_string())
+        .env("TRACEPARENT", parent)
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())

@@ -15,6 +15,7 @@ use crate::file::{Action, Jobs, Plan};
 use crate::group::Groups;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 use crate::watch::Watch;
 use crate::{call, command};
 
@@ -30,6 +31,7 @@ pub(crate) struct Set {
     log: Log,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) breakers: Arc<Breakers>,
+    pub(crate) traces: Arc<Traces>,
 }
 
 /// A job that is there.
@@ -85,16 +87,16 @@ impl Set {
         mut options: Options,
         groups: Arc<Groups>,
         breakers: Arc<Breakers>,
+        traces: Arc<Traces>,
         log: &Log,
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let inner = Arc::clone(&options.store);
-        let seen = (Arc::clone(&metrics), Arc::clone(&breakers));
-        let watch = Arc::new(Watch::new(inner, seen.0, seen.1, Arc::clone(log)));
+        let watch = Arc::new(Watch::new(inner, &metrics, &breakers, &traces, log));
         options.store = Arc::<Watch>::clone(&watch);
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
-        Ok(Self { scheduler, jobs, watch, groups, log: Arc::clone(log), metrics, breakers })
+        Ok(Self { scheduler, jobs, watch, groups, log: Arc::clone(log), metrics, breakers, traces })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
@@ -172,7 +174,7 @@ impl Set {
         is_new: bool,
     ) -> Result<Running, Error> {
         loop {
-            self.watch.expect(name, is_new);
+            self.watch.expect(name, is_new, plan.options.retry.attempts);
             let options = Arc::clone(&plan.options);
             let definition =
                 Definition { name: Arc::clone(name), spec: plan.spec.clone(), options };
@@ -193,22 +195,25 @@ impl Set {
             Action::Command(program) => {
                 let program = Arc::clone(program);
                 let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
+                let traces = Arc::clone(&self.traces);
                 Work::future(move |context| {
                     let (program, seats) = (Arc::clone(&program), seats.clone());
                     let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let seat = Seats::take(seats).await;
-                        command::run(program, context, groups, seat, log).await
+                        command::run(program, (context, parent), groups, seat, log).await
                     }
                 })
             }
             Action::Call(request) => {
-                let request = Arc::clone(request);
-                Work::future(move |_| {
+                let (request, traces) = (Arc::clone(request), Arc::clone(&self.traces));
+                Work::future(move |context| {
                     let (request, seats) = (Arc::clone(&request), seats.clone());
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let _seat = Seats::take(seats).await;
-                        call::run(request).await
+                        call::run(request, parent).await
                     }
                 })
             }

@@ -9,11 +9,13 @@ use cronx_scheduler::{Answer, Firing, Permit, Run, Skipped, Store, StoreError, U
 use crate::breakers::Breakers;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 
 pub(crate) struct Watch {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     breakers: Arc<Breakers>,
+    traces: Arc<Traces>,
     log: Log,
     seen: Mutex<Seen>,
 }
@@ -24,21 +26,27 @@ struct Seen {
     new: HashSet<Arc<str>>,
     /// Of each job there is, the last run that ended.
     last: HashMap<Arc<str>, Option<Run>>,
+    /// And how often one of its firings is tried.
+    attempts: HashMap<Arc<str>, u32>,
 }
 
 impl Watch {
     pub(crate) fn new(
         inner: Arc<dyn Store>,
-        metrics: Arc<Metrics>,
-        breakers: Arc<Breakers>,
-        log: Log,
+        metrics: &Arc<Metrics>,
+        breakers: &Arc<Breakers>,
+        traces: &Arc<Traces>,
+        log: &Log,
     ) -> Self {
-        Self { inner, metrics, breakers, log, seen: Mutex::default() }
+        let (metrics, breakers, traces) =
+            (Arc::clone(metrics), Arc::clone(breakers), Arc::clone(traces));
+        Self { inner, metrics, breakers, traces, log: Arc::clone(log), seen: Mutex::default() }
     }
 
     /// A job is added; one that is new begins now, whatever there was of its name.
-    pub(crate) fn expect(&self, job: &Arc<str>, is_new: bool) {
+    pub(crate) fn expect(&self, job: &Arc<str>, is_new: bool, attempts: u32) {
         let mut seen = self.seen();
+        seen.attempts.insert(Arc::clone(job), attempts);
         seen.last.entry(Arc::clone(job)).or_default();
         if is_new {
             seen.new.insert(Arc::clone(job));
@@ -47,7 +55,10 @@ impl Watch {
 
     /// A job is no more.
     pub(crate) fn forget(&self, job: &str) {
-        self.seen().last.remove(job);
+        let mut seen = self.seen();
+        seen.last.remove(job);
+        seen.attempts.remove(job);
+        drop(seen);
         self.metrics.forget(job);
     }
 
@@ -66,10 +77,13 @@ impl Watch {
         }
         self.breakers.note(run);
         let mut seen = self.seen();
+        let attempts = seen.attempts.get(&*run.firing.job).copied().unwrap_or(1);
+        let is_last = !run.outcome.is_failure() || run.firing.attempt >= attempts;
+        self.traces.note(run, is_last);
         // A run may outlive its job, and leaves no numbers then.
         if let Some(last) = seen.last.get_mut(&*run.firing.job) {
             *last = Some(run.clone());
-            self.metrics.end(run);
+            self.metrics.end(run, self.traces.is_sampled(run.firing.trace));
         }
     }
 }

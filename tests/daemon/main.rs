@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod breakers;
 mod daemon;
+mod web;
 
 use std::fs;
 use std::io::{Read, Write};
