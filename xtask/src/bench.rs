@@ -4,6 +4,7 @@
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
 mod blame;
+mod breaker;
 mod gate;
 mod journal;
 mod probes;
@@ -28,6 +29,8 @@ pub(crate) enum Bench {
     /// What timers cost beside those of others, and how late a scheduler under load starts what is due.
     #[command(mut_arg("rounds", |rounds| rounds.default_value("5")))]
     Scheduler(scheduler::Campaign),
+    /// What one permitted call of a breaker costs, beside failsafe, recloser and tower's.
+    Breaker(Extent),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -59,6 +62,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Probes(extent) => probes::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
+        Bench::Breaker(extent) => breaker::run(extent),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
