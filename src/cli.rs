@@ -200,12 +200,7 @@ impl Record {
     pub fn of(command: Vec<OsString>, objective: Option<Duration>, place: Place) -> Self {
         Self {
             whom: Whom { pid: Vec::new(), comm: Vec::new(), cgroup: None, all: false },
-            probing: Probing {
-                duration: None,
-                sample_hz: SAMPLE_HZ,
-                ring: RING_KIB,
-                probes: None,
-            },
+            probing: Probing { duration: None, sample_hz: SAMPLE_HZ, ring: RING_KIB, probes: None },
             floor: None,
             spans: Spans::All,
             analysis: Analysis { objective, process: None, thread: None },
@@ -283,8 +278,11 @@ pub struct Run {
     /// Only read the file, and say when each job is due next.
     #[arg(long)]
     pub check: bool,
+    /// Decide once more what this log of decisions says, by the file's rules.
+    #[arg(long, value_name = "DECISIONS", conflicts_with = "check")]
+    pub replay: Option<PathBuf>,
     /// Record it, in a process of its own, and explain every late firing at the end.
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with_all = ["check", "replay"])]
     pub record: bool,
     /// A firing later than this is late [default: what the scheduler calls so, 10ms]
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "record")]

@@ -32,6 +32,7 @@ mod call;
 mod command;
 mod daemon;
 mod decisions;
+mod feed;
 mod file;
 mod group;
 mod log;
@@ -44,5 +45,6 @@ mod trace;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use file::{Action, BreakerPlan, Jobs, Plan, Refusal, Settings};
+pub use decisions::{Replayed, replayed};
+pub use file::{Action, BreakerPlan, FeedPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};
