@@ -1,7 +1,7 @@
 //! What a profiler outside of the process may hear of a run. While none listens it costs two loads.
 
 use crate::Mono;
-use crate::run::{Firing, Run};
+use crate::run::{Firing, Rejection, Run};
 
 /// How a firing came from its shard to where it is executed.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,18 @@ pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u6
     if started.0.saturating_sub(due.0) > objective_ns {
         fire!(firing_late);
     }
+}
+
+/// A breaker let a firing not pass. There is no time to explain: a span of no length whose name says which
+/// firing that was, which breaker, and why, so that whoever listens to the others hears of these too.
+#[inline(never)]
+pub(super) fn rejected(firing: &Firing, rejection: &Rejection) {
+    let Rejection { breaker, said } = rejection;
+    let (state, rule) = (said.state.word(), said.rule.word());
+    let name = format!("{}: {breaker} {state}, {rule}", firing.job);
+    let id = firing.trace.span(Some(firing.attempt));
+    cronx_spans::span_begin!(&name, id);
+    cronx_spans::span_end!(id);
 }
 
 /// User code has ended.
