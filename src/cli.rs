@@ -200,12 +200,7 @@ impl Record {
     pub fn of(command: Vec<OsString>, objective: Option<Duration>, place: Place) -> Self {
         Self {
             whom: Whom { pid: Vec::new(), comm: Vec::new(), cgroup: None, all: false },
-            probing: Probing {
-                duration: None,
-                sample_hz: SAMPLE_HZ,
-                ring: RING_KIB,
-                probes: None,
-            },
+            probing: Probing { duration: None, sample_hz: SAMPLE_HZ, ring: RING_KIB, probes: None },
             floor: None,
             spans: Spans::All,
             analysis: Analysis { objective, process: None, thread: None },

@@ -12,7 +12,7 @@ use super::announce::{self, Way};
 use super::{Item, Pool};
 use crate::Mono;
 use crate::context::Context;
-use crate::job::Core;
+use crate::job::{Core, Phase};
 use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
@@ -23,6 +23,7 @@ struct Ran {
     started: Mono,
     worker_tid: u32,
     outcome: Outcome,
+    fence: u64,
 }
 
 /// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
@@ -46,16 +47,26 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Mono) {
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
+    let (fence, again) = (0, false);
+    let run =
+        Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again };
     let mut end = End { pool, core, run };
     let ran = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
     end.run.finished = pool.clock.mono();
-    (end.run.started, end.run.worker_tid, end.run.outcome) =
-        (ran.started, ran.worker_tid, ran.outcome);
+    (end.run.started, end.run.worker_tid, end.run.outcome, end.run.fence) =
+        (ran.started, ran.worker_tid, ran.outcome, ran.fence);
+    end.run.again = is_tried_again(&end.core, &end.run);
     if end.run.worker_tid != 0 {
         announce::finished(&end.run);
     }
     pool.note(&end.core, &end.run).await;
+}
+
+/// What the shard will do about it, as long as it is not closed before.
+fn is_tried_again(core: &Core, run: &Run) -> bool {
+    let over = core.phase() == Phase::Cancelled || core.stops(run.firing.number);
+    let retry = || core.options().retry.delay(run.firing.attempt, 0);
+    run.outcome.is_failure() && !over && retry().is_some()
 }
 
 async fn if_permitted(
@@ -66,15 +77,16 @@ async fn if_permitted(
     way: Way,
 ) -> Ran {
     match pool.store.begin(firing).await {
-        Ok(Permit::Granted) => {
+        Ok(Permit::Granted(fence)) => {
             let context = Context {
                 core: Arc::clone(core),
                 nominal: firing.nominal,
                 attempt: firing.attempt,
                 trace: firing.trace,
                 number: firing.number,
+                fence,
             };
-            begin(pool, context, firing, shot, way).await
+            Ran { fence, ..begin(pool, context, firing, shot, way).await }
         }
         Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
         Err(error) => {
@@ -87,7 +99,7 @@ async fn if_permitted(
 impl Ran {
     /// It never began.
     fn not(pool: &Pool, outcome: Outcome) -> Self {
-        Self { started: pool.clock.mono(), worker_tid: 0, outcome }
+        Self { started: pool.clock.mono(), worker_tid: 0, outcome, fence: 0 }
     }
 }
 
@@ -107,7 +119,7 @@ async fn begin(
             Ok(doing) => ended(Caught(Some(doing)).await),
             Err(panic) => Outcome::Panicked(message(&*panic)),
         };
-        return Ran { started, worker_tid, outcome };
+        return Ran { started, worker_tid, outcome, fence: 0 };
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
     match &named.work.0 {
@@ -119,7 +131,7 @@ async fn begin(
                 Ok(doing) => future(pool, doing, &stopped).await,
                 Err(panic) => Outcome::Panicked(message(&*panic)),
             };
-            Ran { started, worker_tid, outcome }
+            Ran { started, worker_tid, outcome, fence: 0 }
         }
         Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
@@ -164,7 +176,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
         announce::started(&firing, way, started, objective_ns);
         let core = Arc::clone(&context.core);
         let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
-            return Ran { started, worker_tid, outcome: Outcome::Refused };
+            return Ran { started, worker_tid, outcome: Outcome::Refused, fence: 0 };
         };
         let asked = context.clone();
         let said = catch_unwind(AssertUnwindSafe(|| f(context)));
@@ -175,7 +187,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
             Ok(_) if core.options().timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
             Ok(said) => outcome(said),
         };
-        Ran { started, worker_tid, outcome }
+        Ran { started, worker_tid, outcome, fence: 0 }
     };
     let ran = pool.handle.spawn_blocking(work).await;
     // Panics are caught above; what is left is a runtime that shuts down.
