@@ -10,13 +10,14 @@ use cronx_recording::{Part, Spans};
 
 use crate::bench::{Neighbour, Recording, actor, can_listen, steady};
 
-/// Records a process whose CPU a neighbour takes a fifth of the time.
+/// Records a process whose CPU a neighbour takes most of the time: the gaps that it leaves are shorter than an
+/// answer, so that each is interrupted, whatever the two beats are to each other.
 fn beside_a_neighbour(server: &mut Command) -> Recording {
     let server = Neighbour::start(server);
     let folder = tempfile::tempdir().unwrap();
     let mut burst = Command::new("chrt");
     burst.args(["-f", "10"]).arg(actor().get_program()).args(["burst", "--cpu", "0"]);
-    burst.args(["--busy-us", "8000", "--sleep-us", "32000", "--name", "compactor", "--log"]);
+    burst.args(["--busy-us", "1250", "--sleep-us", "250", "--name", "compactor", "--log"]);
     let _neighbour = Neighbour::start(burst.arg(folder.path().join("log")));
     let pid = server.0.id().to_string();
     // It may not have executed its program yet.
