@@ -60,10 +60,9 @@ pub fn write_files(report: &Report, output: &mut Output) -> Result<()> {
     output.write("blame.svg", |file| cronx_flamegraph::write_svg(report, file))?;
     output.write("latency.hgrm", |file| cronx_flamegraph::write_hgrm(report, file))?;
     output.write("latency.hlog", |file| cronx_flamegraph::write_hlog(report, file))?;
-    if cronx_flamegraph::write_lateness_svg(report, std::io::sink())? {
-        output.write("lateness.svg", |file| {
-            cronx_flamegraph::write_lateness_svg(report, file).map(drop)
-        })?;
+    let mut picture = Vec::new();
+    if cronx_flamegraph::write_lateness_svg(report, &mut picture)? {
+        output.write("lateness.svg", |file| file.write_all(&picture))?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@
 //! anybody's process, and its functions are named from its `/proc/PID/maps`. CAP_BPF stays where the
 //! kernel must be asked again: by the legacy object, whose table of threads is read at the end, and for
 //! a cgroup, whose threads are followed. Both stay until the window closes where spans are listened to,
-//! since programs with probes may begin at any time. Whom a recording is about changes nothing else: whoever may
-//! load the probes sees every task of the machine through them.
+//! since programs with probes may begin at any time. Whom a recording is about changes nothing else:
+//! whoever may load the probes sees every task of the machine through them.
 
 use std::ffi::CString;
 use std::fs;

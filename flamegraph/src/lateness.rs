@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use cronx_recording::{Announced, Class, Part, Report};
-use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
-use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
+use inferno::flamegraph::color::{Color, PaletteMap};
+use inferno::flamegraph::from_lines;
 
 use crate::{Error, folded, svg, units};
 
@@ -21,7 +21,7 @@ pub fn write_lateness_svg(report: &Report, out: impl Write) -> Result<bool, Erro
         return Ok(false);
     }
     let mut palette = palette();
-    let mut options = options(report, &mut palette);
+    let mut options = svg::options(TITLE, subtitle(report), &mut palette);
     from_lines(&mut options, lines.iter().map(String::as_str), out)?;
     Ok(true)
 }
@@ -38,7 +38,7 @@ fn of_one(row: &Announced) -> Vec<String> {
     let whose = format!("{};{}", folded::frame(&row.process), folded::frame(&row.name));
     let whose =
         whose.strip_prefix('#').map_or_else(|| whose.clone(), |rest| format!(r"\x23{rest}"));
-    let parts = row.all.parts.iter().filter(|share| !is_wait(share.part));
+    let parts = row.all.parts.iter().filter(|share| !share.part.is_wait());
     let parts = parts.map(|share| (share.part.name().to_owned(), share.length_ns));
     let culprits = row.all.culprits.iter().map(|blame| {
         let mut frames = format!("{WAITS};{}", blame.class.name());
@@ -51,26 +51,6 @@ fn of_one(row: &Announced) -> Vec<String> {
     });
     let all = parts.chain(culprits).filter(|(_, length_ns)| *length_ns > 0);
     all.map(|(frames, length_ns)| format!("{whose};{frames} {length_ns}")).collect()
-}
-
-const fn is_wait(part: Part) -> bool {
-    matches!(part, Part::ShardWaits | Part::WorkerWaits | Part::Waits)
-}
-
-fn options<'a>(report: &Report, palette: &'a mut PaletteMap) -> Options<'a> {
-    let mut options = Options::default();
-    options.title = TITLE.into();
-    options.subtitle = Some(subtitle(report));
-    options.count_name = "ns".into();
-    options.name_type = "Name:".into();
-    options.min_width = svg::MIN_WIDTH_PERCENT;
-    options.direction = Direction::Inverted;
-    options.text_truncate_direction = TextTruncateDirection::Right;
-    options.bgcolors = Some(BackgroundColor::Flat(svg::BACKGROUND));
-    options.palette_map = Some(palette);
-    // For a name that the palette does not have: by its hash, never by chance.
-    options.deterministic = true;
-    options
 }
 
 fn subtitle(report: &Report) -> String {

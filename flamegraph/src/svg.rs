@@ -29,7 +29,7 @@ pub fn write_svg(report: &Report, mut out: impl Write) -> Result<(), Error> {
     }
     let lines = folded::lines(report);
     let mut palette = palette(report);
-    let mut options = options(report, &mut palette);
+    let mut options = options(TITLE, subtitle(report), &mut palette);
     Ok(from_lines(&mut options, lines.iter().map(String::as_str), out)?)
 }
 
@@ -41,10 +41,15 @@ const EMPTY: &str = r##"<?xml version="1.0" standalone="no"?>
 </svg>
 "##;
 
-fn options<'a>(report: &Report, palette: &'a mut PaletteMap) -> Options<'a> {
+/// How both of our flamegraphs are drawn.
+pub(crate) fn options<'a>(
+    title: &str,
+    subtitle: String,
+    palette: &'a mut PaletteMap,
+) -> Options<'a> {
     let mut options = Options::default();
-    options.title = TITLE.into();
-    options.subtitle = Some(subtitle(report));
+    options.title = title.into();
+    options.subtitle = Some(subtitle);
     options.count_name = "ns".into();
     options.name_type = "Name:".into();
     options.min_width = MIN_WIDTH_PERCENT;

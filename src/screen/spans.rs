@@ -93,7 +93,7 @@ fn parts(budget: &Budget) -> String {
     let shares = budget.parts.iter().filter(|share| share.length_ns > 0).take(NAMED);
     let named = shares.map(|share| {
         let text = format!("{} {}", percent(share.length_ns, budget.total_ns), words(share.part));
-        match budget.culprits.first().filter(|_| waits(share.part)) {
+        match budget.culprits.first().filter(|_| share.part.is_wait()) {
             Some(most) => {
                 format!("{text} ({})", fit(&blame::name(most.class, &most.culprit), NAME))
             }
@@ -105,10 +105,6 @@ fn parts(budget: &Budget) -> String {
 
 fn words(part: Part) -> String {
     part.name().replace('_', " ")
-}
-
-const fn waits(part: Part) -> bool {
-    matches!(part, Part::ShardWaits | Part::WorkerWaits | Part::Waits)
 }
 
 /// One as a timeline.

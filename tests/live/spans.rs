@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use cronx_recording::{Part, Spans};
 
@@ -20,8 +18,6 @@ fn beside_a_neighbour(server: &mut Command) -> Recording {
     burst.args(["--busy-us", "1250", "--sleep-us", "250", "--name", "compactor", "--log"]);
     let _neighbour = Neighbour::start(burst.arg(folder.path().join("log")));
     let pid = server.0.id().to_string();
-    // It may not have executed its program yet.
-    thread::sleep(Duration::from_millis(100));
     Recording::make(&["--duration", "2s", "--pid", &pid])
 }
 
@@ -120,7 +116,6 @@ fn of_two_processes_of_one_binary_only_the_watched_one_is_heard() {
     }
     let _other = Neighbour::start(&mut serve(&["--seconds", "60"]));
     let watched = Neighbour::start(&mut serve(&["--seconds", "60"]));
-    thread::sleep(Duration::from_millis(100));
     let pid = watched.0.id();
     let recording = Recording::make(&["--duration", "1s", "--pid", &pid.to_string()]);
     let spans = spans(&recording);

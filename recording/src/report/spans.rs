@@ -63,6 +63,11 @@ pub enum Part {
 }
 
 impl Part {
+    /// Whether it is waiting for a CPU, and so has somebody to blame.
+    pub const fn is_wait(self) -> bool {
+        matches!(self, Self::ShardWaits | Self::WorkerWaits | Self::Waits)
+    }
+
     /// As our JSON spells it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -21,11 +21,8 @@ use crate::work::{Doing, Kind, Said, Shot};
 
 /// Where and when user code began, and how it ended.
 struct Ran {
-    started: Mono,
-    worker_tid: u32,
+    begun: Begun,
     outcome: Outcome,
-    /// Somebody listens to what is announced.
-    heard: bool,
 }
 
 /// Tells the shard that a firing is off the desk, whatever became of it: a store may panic too.
@@ -53,13 +50,13 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     let mut end = End { pool, core, run };
     let ran = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
     end.run.finished = pool.clock.mono();
-    (end.run.started, end.run.worker_tid, end.run.outcome) =
-        (ran.started, ran.worker_tid, ran.outcome);
+    let Ran { begun: Begun { started, worker_tid, heard }, outcome } = ran;
+    (end.run.started, end.run.worker_tid, end.run.outcome) = (started, worker_tid, outcome);
     if end.run.worker_tid != 0 {
         announce::finished(&end.run);
     }
     pool.note(&end.core, &end.run).await;
-    ran.heard
+    heard
 }
 
 async fn if_permitted(
@@ -89,14 +86,10 @@ async fn if_permitted(
 }
 
 impl Ran {
-    fn of(begun: Begun, outcome: Outcome) -> Self {
-        let Begun { started, worker_tid, heard } = begun;
-        Self { started, worker_tid, outcome, heard }
-    }
-
     /// It never began.
     fn not(pool: &Pool, outcome: Outcome) -> Self {
-        Self { started: pool.clock.mono(), worker_tid: 0, outcome, heard: false }
+        let begun = Begun { started: pool.clock.mono(), worker_tid: 0, heard: false };
+        Self { begun, outcome }
     }
 }
 
@@ -115,21 +108,21 @@ async fn begin(
             Ok(doing) => ended(Caught(Some(doing)).await),
             Err(panic) => Outcome::Panicked(message(&*panic)),
         };
-        return Ran::of(begun, outcome);
+        return Ran { begun, outcome };
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
     let stopped = context.clone();
     match &named.work.0 {
         Kind::Future(f) => {
             let begun = beginning::begin(pool, firing, way);
-            Ran::of(begun, future(pool, || f(context), &stopped).await)
+            Ran { begun, outcome: future(pool, || f(context), &stopped).await }
         }
         Kind::Starting(f) => {
             let beginning = Arc::new(Beginning::new(pool, firing, way));
             let start = Start(Arc::clone(&beginning));
             let outcome = future(pool, || f(context, start), &stopped).await;
             match beginning.begun() {
-                Some(begun) => Ran::of(begun, outcome),
+                Some(begun) => Ran { begun, outcome },
                 None => Ran::not(pool, outcome),
             }
         }
@@ -179,7 +172,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
         let begun = beginning::begin(&at, &firing, way);
         let core = Arc::clone(&context.core);
         let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
-            return Ran::of(begun, Outcome::Refused);
+            return Ran { begun, outcome: Outcome::Refused };
         };
         let asked = context.clone();
         let said = catch_unwind(AssertUnwindSafe(|| f(context)));
@@ -190,7 +183,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
             Ok(_) if core.options().timeout.is_some_and(|most| took > most) => Outcome::TimedOut,
             Ok(said) => outcome(said),
         };
-        Ran::of(begun, outcome)
+        Ran { begun, outcome }
     };
     let ran = pool.handle.spawn_blocking(work).await;
     // Panics are caught above; what is left is a runtime that shuts down.

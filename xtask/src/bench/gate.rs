@@ -17,7 +17,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::journal::{Journal, Subject};
 use super::{results, shuffle};
@@ -111,13 +110,7 @@ impl Stage {
 
     /// Trials of this kernel, these programs and this load.
     fn subject(&self) -> Result<Subject> {
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
-        let mut hash = Sha256::new_with_prefix(load::spoken());
-        for program in [&self.cronx, &self.actor] {
-            let shown = || format!("cannot read {}", program.display());
-            hash.update(fs::read(program).with_context(shown)?);
-        }
-        Ok(Subject { kernel, programs: format!("{:x}", hash.finalize()) })
+        Subject::of(&load::spoken(), &[&self.cronx, &self.actor])
     }
 
     fn play(&self, kind: &Kind, number: u32) -> Result<Trial> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What the rounds are of. Rounds of different things are never mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,19 @@ pub(super) struct Subject {
     pub(super) kernel: String,
     /// A hash of what is measured, and of how.
     pub(super) programs: String,
+}
+
+impl Subject {
+    /// Of this kernel, these programs, and what they are asked.
+    pub(super) fn of(asked: &str, programs: &[&Path]) -> Result<Self> {
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+        let mut hash = Sha256::new_with_prefix(asked);
+        for program in programs {
+            let shown = || format!("cannot read {}", program.display());
+            hash.update(fs::read(program).with_context(shown)?);
+        }
+        Ok(Self { kernel, programs: format!("{:x}", hash.finalize()) })
+    }
 }
 
 #[derive(Serialize, Deserialize)]

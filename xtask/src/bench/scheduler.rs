@@ -18,7 +18,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use sha2::{Digest, Sha256};
 
 use super::journal::{Journal, Subject};
 use super::{Extent, shuffle, steal};
@@ -70,12 +69,9 @@ pub(super) fn run(campaign: &Campaign) -> Result<()> {
 
 /// Rounds of this kernel, this build, and what its programs are asked.
 fn subject(tool: &Path, stages: &[Stage]) -> Result<Subject> {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
     let spoken: Vec<_> =
         stages.iter().flat_map(|stage| &stage.players).map(Player::spoken).collect();
-    let mut hash = Sha256::new_with_prefix(spoken.join("\n"));
-    hash.update(fs::read(tool).with_context(|| format!("cannot read {}", tool.display()))?);
-    Ok(Subject { kernel, programs: format!("{:x}", hash.finalize()) })
+    Subject::of(&spoken.join("\n"), &[tool])
 }
 
 fn play(tool: &Path, stage: &Stage, number: u32, seed: u64) -> Result<Round> {

@@ -10,7 +10,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::journal::{Journal, Subject};
 use super::statistics::Spread;
@@ -38,7 +37,7 @@ const ARMS: [Arm; 5] = [
 /// Which arm is compared with which, and whether a bar is on it.
 const PAIRS: [(usize, usize, bool); 3] = [(1, 0, true), (3, 2, true), (4, 2, false)];
 
-/// As many firings as can be, none of them late by the scheduler's own objective.
+/// As many firings as can be.
 const SPIN: [&str; 8] =
     ["scheduler", "--load", "spin", "--count", "10000", "--seconds", "4", "--which=cronx"];
 /// 9,000 a second.
@@ -107,13 +106,8 @@ fn build() -> Result<Stage> {
 }
 
 fn subject(stage: &Stage) -> Result<Subject> {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
-    let mut hash = Sha256::new_with_prefix([&SPIN[..], &HOLD].concat().join(" "));
-    for program in [&stage.with, &stage.without, &stage.cronx] {
-        let bytes = fs::read(program);
-        hash.update(bytes.with_context(|| format!("cannot read {}", program.display()))?);
-    }
-    Ok(Subject { kernel, programs: format!("{:x}", hash.finalize()) })
+    let asked = [&SPIN[..], &HOLD].concat().join(" ");
+    Subject::of(&asked, &[&stage.with, &stage.without, &stage.cronx])
 }
 
 impl Stage {

@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 use crate::apt::{self, Need};
 use crate::bench::{self, journal::Subject};
@@ -96,13 +95,7 @@ impl Stage {
 
     /// Rounds of this kernel, this cronx, this bench and these loads.
     pub(super) fn subject(&self, loads: &str) -> Result<Subject> {
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
-        let mut hash = Sha256::new_with_prefix(loads);
-        for program in [&self.cronx, &self.tool] {
-            let shown = || format!("cannot read {}", program.display());
-            hash.update(fs::read(program).with_context(shown)?);
-        }
-        Ok(Subject { kernel, programs: format!("{:x}", hash.finalize()) })
+        Subject::of(loads, &[&self.cronx, &self.tool])
     }
 }
 
