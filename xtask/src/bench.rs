@@ -30,7 +30,6 @@ pub(crate) enum Bench {
     #[command(mut_arg("rounds", |rounds| rounds.default_value("5")))]
     Scheduler(scheduler::Campaign),
     /// What it costs a scheduler that its firings can be heard.
-    #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
     Spans(Extent),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
