@@ -64,7 +64,8 @@ fn stripped(program: &Path, copy: &Path) -> Result<Vec<u8>> {
 
 /// What `ldd` names by an absolute path: libraries, and who loads them.
 fn libraries_of(ldd: &str) -> impl Iterator<Item = PathBuf> {
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
     ldd.lines().filter_map(path)
 }
 
