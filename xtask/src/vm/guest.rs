@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use super::initramfs::Entry;
 use super::program;
@@ -49,10 +48,7 @@ pub(super) fn contents(folder: &Path) -> Result<Vec<Entry>> {
 /// Builds the command, the actor and the live tests, as `cargo xtask test` does. Gives the tests' program.
 fn build() -> Result<PathBuf> {
     process::run(workspace::cargo().args(["build", "--workspace", "--bins"]))?;
-    let mut tests = workspace::cargo();
-    tests.args(["test", "--workspace", "--test=live", "--no-run", "--message-format=json"]);
-    let messages = process::output(&mut tests)?;
-    test_program(&messages).context("cargo built no program of the live tests")
+    workspace::test_program("live", &[])
 }
 
 /// A program without its debug information, which the guest has no memory for.
@@ -84,13 +80,6 @@ fn entries_of(libraries: &BTreeSet<PathBuf>) -> Result<Vec<Entry>> {
         entries.push(Entry::program(&in_guest(library), fs::read(library)?));
     }
     Ok(entries)
-}
-
-/// What cargo says of the test target `live`.
-fn test_program(messages: &str) -> Option<PathBuf> {
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut tests = messages.filter(|message| message["target"]["name"] == "live");
-    tests.find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 /// Boots, and waits until the guest is off. Gives the seconds that took; what it said is a file.
@@ -134,15 +123,6 @@ impl Drop for Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cargo_names_the_tests_program() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"cronx"},"executable":"/a"}
-{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/b/live-1"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(test_program(messages), Some(PathBuf::from("/b/live-1")));
-        assert_eq!(test_program("{}"), None);
-    }
 
     #[test]
     fn libraries_are_those_with_a_path() {
