@@ -1,0 +1,7 @@
+//! The ledger from outside: what every store must do, and what must survive when processes end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crash;
+mod model;
+mod random;
