@@ -5,3 +5,5 @@
 mod crash;
 mod model;
 mod random;
+mod stores;
+mod suite;
