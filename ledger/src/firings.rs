@@ -121,10 +121,11 @@ fn unfit(reply: &Reply) -> Error {
     Error::Answer { answer: format!("{reply:?}") }
 }
 
-/// An outcome in words, as far as they are kept.
+/// An outcome in words, as far as they are kept. A zero is no character to every database.
 fn said(outcome: &Outcome) -> Arc<str> {
     let with = |word: &str, why: &str| {
-        format!("{word}: {}", &why[..why.floor_char_boundary(SAID_MOST)]).into()
+        let why = &why[..why.floor_char_boundary(SAID_MOST)];
+        format!("{word}: {}", why.replace('\0', "\u{fffd}")).into()
     };
     match outcome {
         Outcome::Succeeded => "succeeded".into(),

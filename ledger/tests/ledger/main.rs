@@ -5,5 +5,7 @@
 mod crash;
 mod model;
 mod random;
+#[cfg(feature = "postgres")]
+mod servers;
 mod stores;
 mod suite;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use cronx_ledger::sqlite::{Options, Sqlite};
-use tempfile::TempDir;
-
 use crate::suite::{Stage, clock, conforms};
 
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn sqlite_conforms() {
-    let folder = TempDir::new().unwrap();
+    use cronx_ledger::sqlite::{Options, Sqlite};
+    let folder = tempfile::TempDir::new().unwrap();
     let (clock, now) = clock();
     let options = Options { clock, ..Options::default() };
     let ledger = Arc::new(Sqlite::open(&folder.path().join("ledger"), &options).unwrap());
     conforms(&Stage { ledger, now }, 0..40).await;
 }
+
+#[cfg(feature = "postgres")]
+mod postgres;
