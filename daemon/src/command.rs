@@ -69,6 +69,7 @@ fn start(command: &Command, context: &Context) -> Result<Child, String> {
         .env("CRONX_JOB", context.job())
         .env("CRONX_NOMINAL", context.nominal().to_string())
         .env("CRONX_ATTEMPT", context.attempt().to_string())
+        .env("CRONX_FENCE", context.fence().to_string())
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())

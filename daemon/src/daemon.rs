@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::file::{Jobs, Settings};
 use crate::group::Groups;
+use crate::ledger::Place;
 use crate::log::{Event, Log, count};
 use crate::notify;
 use crate::serve::{self, Told};
@@ -29,6 +30,8 @@ pub struct Start {
     pub file: PathBuf,
     /// Where to answer, whatever the file says.
     pub listen: Option<SocketAddr>,
+    /// What outlives the daemon.
+    pub ledger: Place,
 }
 
 struct Daemon {
@@ -108,7 +111,9 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
-        let set = Set::start(options(&settings, runtime), Arc::clone(&groups), log)?;
+        let store = start.ledger.open().context("cannot open the ledger")?;
+        let options = Options { store, ..options(&settings, runtime) };
+        let set = Set::start(options, Arc::clone(&groups), log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
