@@ -33,13 +33,19 @@ mod error;
 mod fingerprint;
 mod firings;
 mod key;
+#[cfg(feature = "mariadb")]
+pub mod mariadb;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 mod row;
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod store;
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod tenure;
 pub mod token;
 
 pub use clock::Clock;
@@ -48,3 +54,5 @@ pub use fingerprint::Fingerprint;
 pub use firings::{Firings, Tenure};
 pub use key::{JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, TENANT_MOST};
 pub use store::{Ledger, Look, Pending, Row};
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+pub use tenure::Lease;

@@ -8,7 +8,6 @@ mod schema;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cronx_scheduler::Course;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -20,13 +19,10 @@ use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
 use crate::clock::Clock;
+use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
+use crate::server::{PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
-
-/// How often a question is asked if its connection breaks.
-const TRIES: u32 = 4;
-/// A server that says nothing for so long is not there.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How it is reached.
 #[derive(Debug, Clone)]
@@ -99,21 +95,9 @@ impl Inner {
         self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, error))
     }
 
-    /// Asks until there is an answer that is not one of a broken connection. What was asked and answered
-    /// by nobody may have been done: asked again, it has the same answer.
-    async fn act(&self, act: &Act) -> Result<Reply, Error> {
-        let mut tried = 1;
-        loop {
-            let asked = tokio::time::timeout(PATIENCE, table::act(self, act)).await;
-            let reply = asked.unwrap_or_else(|late| Err(unavailable("ask", &self.place, late)));
-            match reply {
-                Err(Error::Unavailable { .. }) if tried < TRIES => {
-                    tokio::time::sleep(Duration::from_millis(20 << (2 * tried))).await;
-                    tried += 1;
-                }
-                reply => return reply,
-            }
-        }
+    async fn act<'a>(&'a self, act: &'a Act) -> Result<Reply, Error> {
+        let draw = Fingerprint::of(format!("{act:?}").as_bytes()).0[0];
+        until_answered(&self.place, draw.into(), || Box::pin(table::act(self, act))).await
     }
 }
 
@@ -145,10 +129,6 @@ impl Ledger for Postgres {
     fn place(&self) -> &str {
         &self.0.place
     }
-}
-
-fn unavailable(what: &'static str, place: &str, reason: impl ToString) -> Error {
-    Error::Unavailable { what, place: place.to_owned(), reason: reason.to_string() }
 }
 
 /// For `map_err`, of a statement that was to do this.

@@ -120,7 +120,6 @@ fn settle(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
     // The answer of this one is a row.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
     if let Some(most) = options.most_pages {
         connection.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?;
     }

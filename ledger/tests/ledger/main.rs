@@ -5,7 +5,7 @@
 mod crash;
 mod model;
 mod random;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
 mod servers;
 mod stores;
 mod suite;

@@ -168,3 +168,23 @@ impl Server {
         }
     }
 }
+
+/// MariaDB; `None` if it is not installed.
+pub fn mariadb() -> Option<Server> {
+    let folder = folder();
+    let mut make = Command::new(program("mariadb-install-db")?);
+    make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+    make.arg(format!("--datadir={}", folder.path().join("data").display()));
+    let made = spawn(make, folder.path()).wait().unwrap();
+    assert!(made.success(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
+    Server::start(folder, mariadb_command, Signal::SIGTERM)
+}
+
+fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("mariadbd")?);
+    let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
+    command.args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=32M"]);
+    command.arg(option("datadir", "data")).arg(option("socket", "socket"));
+    command.arg(option("pid-file", "pid")).arg(format!("--port={port}"));
+    Some(command)
+}

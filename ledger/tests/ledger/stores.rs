@@ -15,5 +15,13 @@ async fn sqlite_conforms() {
     conforms(&Stage { ledger, now }, 0..40).await;
 }
 
+#[cfg(feature = "mariadb")]
+mod mariadb;
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod owners;
 #[cfg(feature = "postgres")]
 mod postgres;
+
+/// What tests of servers ask.
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod asked;

@@ -27,7 +27,7 @@ const OURS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 12] = [
+const THEIRS: [(&str, &[&str]); 13] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
@@ -42,6 +42,7 @@ const THEIRS: [(&str, &[&str]); 12] = [
     ("rusqlite", &["ledger"]),
     ("tokio-postgres", &["ledger"]),
     ("deadpool-postgres", &["ledger"]),
+    ("mysql_async", &["ledger"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];

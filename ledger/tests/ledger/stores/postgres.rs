@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronx_ledger::act::{Act, Reply};
-use cronx_ledger::claim::{Bid, Claim, Refusal, Verdict};
 use cronx_ledger::postgres::{Options, Postgres};
-use cronx_ledger::{Error, Key, Ledger};
+use cronx_ledger::{Error, Ledger};
 use tokio_postgres::NoTls;
+
+use super::asked::{claim, is_granted, is_in_flight};
+use super::owners::hand_over;
 
 use crate::servers::{Server, needs, postgres};
 use crate::suite::{Stage, clock, conforms};
@@ -18,16 +19,6 @@ fn url(server: &Server) -> String {
 
 async fn connect(server: &Server) -> Postgres {
     Postgres::connect(&url(server), Options::default()).await.unwrap()
-}
-
-fn claim(name: &str, owner: &str, bid: u128) -> Act {
-    let lease = Duration::from_hours(1);
-    let claim = Claim { owner: owner.into(), bid: Bid(bid), fingerprint: None, lease, sole: false };
-    Act::Claim { key: Key::call("t", name).unwrap(), claim }
-}
-
-fn is_granted(reply: &Reply) -> bool {
-    matches!(reply, Reply::Verdict(Verdict::Granted { .. }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,10 +68,38 @@ async fn a_server_that_dies_has_what_it_said() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             reply = ledger.act(claim(&name, "other", 2)).await;
         }
-        let in_flight =
-            matches!(reply, Ok(Reply::Verdict(Verdict::Refused(Refusal::InFlight { .. }))));
-        assert!(in_flight, "{reply:?}");
+        assert!(is_in_flight(&reply.unwrap()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_on_one_postgres_hand_over() {
+    let test = "owners_on_one_postgres_hand_over";
+    let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    hand_over(Arc::new(connect(&server).await)).await;
+}
+
+/// Whatever was cut off in mid-transaction is asked for again, and done once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_lose_nothing() {
+    let test = "connections_that_are_cut_lose_nothing";
+    let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    let (ledger, url) = (connect(&server).await, url(&server));
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let cut =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cronx'";
+    let asked = tokio::spawn(async move {
+        for round in 0..200_u128 {
+            let reply = ledger.act(claim(&round.to_string(), "me", round)).await.unwrap();
+            assert!(is_granted(&reply), "{round}: {reply:?}");
+        }
+    });
+    while !asked.is_finished() {
+        client.execute(cut, &[]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    asked.await.unwrap();
 }
 
 #[tokio::test]
