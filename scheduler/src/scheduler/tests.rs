@@ -142,7 +142,7 @@ fn a_run_is_written_down_with_every_instant_of_it() {
 
 #[test]
 fn what_starts_by_its_own_word_is_late_up_to_there_or_never_started() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let clock = Arc::new(FakeClock::new(Utc(0)));
     let (scheduler, later) = (start(store, |options| options.clock = clock.clone()), clock.clone());
     let ready = Work::starting(move |_, start| {
