@@ -188,3 +188,17 @@ fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
     command.arg(option("pid-file", "pid")).arg(format!("--port={port}"));
     Some(command)
 }
+
+/// Redis, with these lines of settings; `None` if it is not installed.
+pub fn redis(settings: &str) -> Option<Server> {
+    let folder = folder();
+    fs::write(folder.path().join("redis.conf"), settings).unwrap();
+    Server::start(folder, redis_command, Signal::SIGTERM)
+}
+
+fn redis_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("redis-server")?);
+    command.arg(folder.join("redis.conf")).args(["--bind", "127.0.0.1", "--port"]);
+    command.arg(port.to_string());
+    Some(command)
+}
