@@ -130,7 +130,8 @@ impl Drop for Server {
 fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = File::options().append(true).create(true).open(folder.join("log")).unwrap();
     as_nobody(&mut command);
-    command.current_dir(folder).stdin(Stdio::null());
+    // One that begins clears away what others have in the usual place.
+    command.env("TMPDIR", folder).current_dir(folder).stdin(Stdio::null());
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
