@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod gate;
+pub mod ledger;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -49,6 +50,8 @@ pub enum Verb {
     Run(Run),
     /// Say when a schedule is due, and what daylight saving time does to it.
     Explain(Explain),
+    /// Look into the ledger of a daemon, which may go on meanwhile.
+    Ledger(ledger::Ledger),
     /// Say what this machine can and cannot do, and how to mend it.
     Doctor(Doctor),
 }
@@ -275,6 +278,9 @@ pub struct Run {
     /// 127.0.0.1:9310]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// What outlives the daemon.
+    #[command(flatten)]
+    pub ledger: ledger::Where,
     /// Only read the file, and say when each job is due next.
     #[arg(long)]
     pub check: bool,

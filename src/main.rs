@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod gate;
 mod input;
+mod ledger;
 mod output;
 mod progress;
 mod record;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Some(cli::Verb::Explain(args)) => explain::run(args),
         Some(cli::Verb::Diff(args)) => diff::run(args),
         Some(cli::Verb::Gate(args)) => gate::run(args),
+        Some(cli::Verb::Ledger(args)) => ledger::run(args),
         Some(cli::Verb::Doctor(args)) => doctor::run(args),
         None => version::run(cli.verbose),
     };

@@ -8,12 +8,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cronx_daemon::{Event, Jobs, Log, Start};
 use cronx_recording::Untrusted;
 use cronx_scheduler::Utc;
 
-use crate::{cli, record};
+use crate::cli::ledger::LEDGER;
+use crate::{cli, ledger, record};
 
 /// Lines that wait for somebody to read them; of what comes beyond, only the number is told.
 const LINES: usize = 2048;
@@ -40,7 +41,8 @@ pub fn run(args: &cli::Run) -> Result<ExitCode> {
     let counted = Arc::clone(&lost);
     let writer = thread::Builder::new().name("cronx-log".to_owned());
     writer.spawn(move || write(&said, &counted)).context("cannot start a thread")?;
-    let start = Start { file: args.jobs.clone(), listen: args.listen };
+    let ledger = ledger::place(&args.ledger, Some(&args.jobs))?;
+    let start = Start { file: args.jobs.clone(), listen: args.listen, ledger };
     let done = cronx_daemon::run(start, &log(lines.clone(), lost));
     let (end, ended) = sync_channel(1);
     if lines.try_send(Said::End(end)).is_ok() {
@@ -55,6 +57,17 @@ fn recorded(args: &cli::Run) -> Result<cli::Record> {
     let mut command = vec![own.into_os_string(), "run".into(), args.jobs.clone().into_os_string()];
     if let Some(listen) = args.listen {
         command.extend(["--listen".into(), listen.to_string().into()]);
+    }
+    // What is in the variable is inherited, and stands in no report.
+    let inherited = std::env::var(LEDGER).ok();
+    if let Some(url) = args.ledger.ledger.as_ref().filter(|url| inherited.as_ref() != Some(url)) {
+        if url.contains('@') {
+            bail!("a recording keeps its command: give a ledger's address with a user in {LEDGER}");
+        }
+        command.extend(["--ledger".into(), url.into()]);
+    }
+    if let Some(state) = &args.ledger.state {
+        command.extend(["--state".into(), state.clone().into_os_string()]);
     }
     let (output, force) = (args.output.clone(), args.force);
     let place = cli::Place { output, force, quiet: false, json: false };

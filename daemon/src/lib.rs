@@ -18,6 +18,7 @@
 //!  jobs.toml ─► file ─► set ─────► scheduler ─► command, call
 //!               whole   what is    on time      group: a run's processes
 //!               or not  new, gone        └────► watch ─► metrics, status ─► serve
+//!                                                  └───► ledger: what outlives the daemon
 //! ```
 //! [`run`] goes on until SIGTERM or SIGINT: then nothing new starts, and what runs has a time to end. At
 //! SIGHUP the file is read again; one that is refused changes nothing.
@@ -32,6 +33,7 @@ mod command;
 mod daemon;
 mod file;
 mod group;
+pub mod ledger;
 mod log;
 mod metrics;
 mod notify;

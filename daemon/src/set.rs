@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Set {
     groups: Arc<Groups>,
     log: Log,
     pub(crate) metrics: Arc<Metrics>,
+    /// The first jobs go on where the store says; one that comes later is new.
+    has_jobs: AtomicBool,
 }
 
 /// A job that is there.
@@ -90,7 +93,8 @@ impl Set {
         options.store = Arc::<Watch>::clone(&watch);
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
-        Ok(Self { scheduler, jobs, watch, groups, log: Arc::clone(log), metrics })
+        let (log, has_jobs) = (Arc::clone(log), AtomicBool::new(false));
+        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
@@ -119,13 +123,14 @@ impl Set {
                 Err(error) => failed = Some(error),
             }
         }
+        self.has_jobs.store(true, Ordering::Relaxed);
         failed.map_or(Ok(changes), Err)
     }
 
     fn remove(&self, jobs: &mut BTreeMap<Arc<str>, Running>, name: &Arc<str>) {
         if let Some(running) = jobs.remove(name) {
             running.job.cancel();
-            self.watch.forget(name);
+            self.watch.leave(name);
         }
     }
 
@@ -138,7 +143,8 @@ impl Set {
     ) -> Result<Running, Error> {
         let Some(old) = old else {
             let seats = plan.limit().map(Seats::new);
-            return self.add(name, plan, seats, SkipCounts::default(), true);
+            let is_new = self.has_jobs.load(Ordering::Relaxed);
+            return self.add(name, plan, seats, SkipCounts::default(), is_new);
         };
         if old.plan == *plan {
             return Ok(old);

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cronx_scheduler::{Answer, Firing, Permit, Run, Skipped, Store, StoreError, Utc};
+use cronx_scheduler::{Answer, Firing, Permit, Resumed, Run, Skipped, Store, StoreError, Utc};
 
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
@@ -18,7 +18,7 @@ pub(crate) struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    /// Jobs whose cursor means nothing: their instants are new.
+    /// Jobs that begin now, whatever there was of their names.
     new: HashSet<Arc<str>>,
     /// Of each job there is, the last run that ended.
     last: HashMap<Arc<str>, Option<Run>>,
@@ -29,7 +29,7 @@ impl Watch {
         Self { inner, metrics, log, seen: Mutex::default() }
     }
 
-    /// A job is added; one that is new begins now, whatever there was of its name.
+    /// A job is added; one that comes new while others run begins now, whatever there was of its name.
     pub(crate) fn expect(&self, job: &Arc<str>, is_new: bool) {
         let mut seen = self.seen();
         seen.last.entry(Arc::clone(job)).or_default();
@@ -39,9 +39,12 @@ impl Watch {
     }
 
     /// A job is no more.
-    pub(crate) fn forget(&self, job: &str) {
+    pub(crate) fn leave(&self, job: &str) {
         self.seen().last.remove(job);
         self.metrics.forget(job);
+        if let Err(error) = self.inner.forget(job) {
+            (self.log)(&Event::Note(&format!("{job}: its cursor stays in the ledger: {error}")));
+        }
     }
 
     /// The last run of a job that ended.
@@ -67,9 +70,12 @@ impl Watch {
 }
 
 impl Store for Watch {
-    fn cursor(&self, job: &str) -> Result<Option<Utc>, StoreError> {
+    fn resume(&self, job: &Arc<str>, now: Utc) -> Result<Resumed, StoreError> {
         let is_new = self.seen().new.remove(job);
-        if is_new { Ok(None) } else { self.inner.cursor(job) }
+        if is_new {
+            self.inner.forget(job)?;
+        }
+        self.inner.resume(job, now)
     }
 
     fn begin<'a>(&'a self, firing: &'a Firing) -> Answer<'a, Permit> {
@@ -83,5 +89,9 @@ impl Store for Watch {
 
     fn skip<'a>(&'a self, skipped: &'a Skipped) -> Answer<'a, ()> {
         self.inner.skip(skipped)
+    }
+
+    fn forget(&self, job: &str) -> Result<(), StoreError> {
+        self.inner.forget(job)
     }
 }

@@ -17,6 +17,7 @@ pub struct Context {
     pub(crate) trace: TraceId,
     /// The runs of a job are numbered, so that those can be stopped that are older than another.
     pub(crate) number: u64,
+    pub(crate) fence: u64,
 }
 
 impl Context {
@@ -38,6 +39,13 @@ impl Context {
     /// The trace that this attempt is.
     pub fn trace(&self) -> TraceId {
         self.trace
+    }
+
+    /// Larger than that of any attempt of this firing before, by whatever process: for a place that
+    /// remembers the largest it has seen and refuses what comes with a smaller one. 0 if the store of the
+    /// scheduler has no such number.
+    pub fn fence(&self) -> u64 {
+        self.fence
     }
 
     /// Whether this run has been told to stop. A future need not ask: it is dropped.

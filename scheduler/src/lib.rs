@@ -73,5 +73,5 @@ pub use retry::Retry;
 pub use run::{Firing, Name, Outcome, Run, Skipped, TraceId};
 pub use scheduler::{Options, Scheduler, ShardStatus, Status};
 pub use spec::{Dst, Fold, Gap, Mapped, Outcome as CivilOutcome, Spec, parse_span};
-pub use store::{Answer, Memory, Permit, Store, StoreError};
+pub use store::{Answer, Course, Memory, Open, Permit, Resumed, Store, StoreError};
 pub use work::{Ending, Work};

@@ -228,17 +228,18 @@ impl Pool {
         Ok(())
     }
 
-    /// Tells the store in the background. What finds no room is not told: the store's cursor stays
-    /// behind, and after a restart the policy decides again.
-    pub(crate) fn skip(self: &Arc<Self>, skipped: Skipped) {
+    /// Tells the store in the background. What finds no room is not told, and `false`: the store's cursor
+    /// stays behind until the next decision of its job tells of both.
+    pub(crate) fn skip(self: &Arc<Self>, skipped: Skipped) -> bool {
         if self.skips.push(skipped).is_err() {
             self.untold.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
         fence(Ordering::SeqCst);
         if self.telling.swap(1, Ordering::AcqRel) == 0 {
             self.handle.spawn(Arc::clone(self).tell());
         }
+        true
     }
 
     /// Asks to be woken once the queue is half empty.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::intake::AT_ONCE;
 use crate::job::{Core, When};
 use crate::run::Firing;
+use crate::store::Open;
 use crate::work::Shot;
 use crate::{Mono, Utc};
 
 /// What owners ask of the shard that has the job.
 pub(crate) enum Request {
-    /// Take it; all up to `cursor` is decided.
-    Add { core: Arc<Core>, cursor: Utc },
+    /// Take it; all up to `cursor` is decided, and those that are open were not finished.
+    Add { core: Arc<Core>, cursor: Utc, open: Box<[Open]> },
     /// Take it, with its code.
     Once { core: Arc<Core>, shot: Shot },
     /// Its phase is another now.

@@ -10,6 +10,7 @@ mod entry;
 mod fire;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +23,7 @@ use crate::policy::Why;
 use crate::policy::change::Change;
 use crate::request::{Done, Order, Request};
 use crate::run::{Firing, Skipped, TraceId};
+use crate::store::Open;
 use crate::wheel::{Due, Wheel};
 use crate::work::Shot;
 use crate::{Mono, Utc};
@@ -31,8 +33,8 @@ pub(crate) trait Desk {
     /// Takes a firing, or gives it back if there is no room.
     fn submit(&mut self, order: Order) -> Result<(), Order>;
 
-    /// Is told of what was left out.
-    fn skip(&mut self, skipped: Skipped);
+    /// Is told of what was left out; `false` if it could not be.
+    fn skip(&mut self, skipped: Skipped) -> bool;
 }
 
 /// The jobs of one shard.
@@ -93,9 +95,10 @@ impl Roster {
     /// Does as an owner asks.
     pub(crate) fn request(&mut self, request: Request, desk: &mut impl Desk) {
         match request {
-            Request::Add { core, cursor } => {
+            Request::Add { core, cursor, open } => {
                 core.set_cursor(cursor);
-                self.add(core, None);
+                self.add(Arc::clone(&core), None);
+                self.take_up(&core, &open);
             }
             Request::Once { core, shot } => self.add(core, Some(shot)),
             Request::Look(core) => self.look(&core),
@@ -180,6 +183,23 @@ impl Roster {
         self.arm(slot);
     }
 
+    /// Firings that another process began and did not finish are tried again at once: it was not their
+    /// failure, so no limit of attempts counts.
+    fn take_up(&mut self, core: &Arc<Core>, open: &[Open]) {
+        if self.closed {
+            return;
+        }
+        for &Open { nominal, trigger, attempt } in open {
+            let firing = self.firing(core, nominal, self.now.mono);
+            let attempt = attempt.saturating_add(1);
+            // Nothing is decided by it any more.
+            let firing = Firing { after: nominal, trigger, attempt, ..firing };
+            core.occupy();
+            self.busy += 1;
+            self.put_off(core, firing);
+        }
+    }
+
     /// Its phase is another: what is no longer active has no timer.
     fn look(&mut self, core: &Arc<Core>) {
         let slot = core.slot.load(Ordering::Relaxed);
@@ -212,7 +232,9 @@ impl Roster {
         if core.as_named().is_none() {
             return self.fire_early(slot, core, nominal, desk);
         }
-        let firing = Firing { triggered: true, ..self.firing(core, nominal, due) };
+        let firing = self.firing(core, nominal, due);
+        let trigger = NonZeroU64::new(firing.trace.0 as u64).or(Some(NonZeroU64::MIN));
+        let firing = Firing { trigger, ..firing };
         self.fire_triggered(slot, firing, desk);
     }
 
@@ -252,14 +274,19 @@ impl Roster {
         let random = firing.trace.0 as u64;
         let Some(delay) = core.options().retry.delay(firing.attempt, random) else { return false };
         let due = self.now.mono + delay;
-        let firing = Firing { attempt: firing.attempt + 1, due, ..firing };
+        self.put_off(core, Firing { attempt: firing.attempt.saturating_add(1), due, ..firing });
+        true
+    }
+
+    /// Hands it over when it is due.
+    fn put_off(&mut self, core: &Arc<Core>, firing: Firing) {
+        let due = firing.due;
         let index = self.free_retries.pop().unwrap_or_else(|| {
             self.retries.push(None);
             self.retries.len() as u32 - 1
         });
         self.retries[index as usize] = Some((Arc::clone(core), firing));
         self.wheel.insert(due.0, core.options().priority, index | RETRY);
-        true
     }
 
     /// Hands over what had found no room, as far as there is some now.
@@ -334,7 +361,8 @@ impl Roster {
             nominal,
             attempt: 1,
             number: 0,
-            triggered: false,
+            after: self.entries.told(core),
+            trigger: None,
             due,
             popped: self.now.mono,
             shard_tid: self.shard_tid,

@@ -1,6 +1,7 @@
 //! What is written down of each run.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -83,8 +84,11 @@ pub struct Firing {
     pub attempt: u32,
     /// Counts the job's attempts since it was added.
     pub number: u64,
-    /// Whether somebody asked for it, and no schedule did.
-    pub triggered: bool,
+    /// All instants of its job after this one and through its own are decided by its start: those in
+    /// between were left out.
+    pub after: Utc,
+    /// The number of the request that asked for it, if no schedule did.
+    pub trigger: Option<NonZeroU64>,
     /// When it should start: the nominal instant and the job's jitter, or the retry's.
     pub due: Mono,
     /// When the shard took it from its wheel.
@@ -112,6 +116,10 @@ pub struct Run {
     pub worker_tid: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the store granted it by; 0 if it did not, or has no such number.
+    pub fence: u64,
+    /// Whether another attempt follows.
+    pub again: bool,
 }
 
 impl Run {
@@ -126,7 +134,9 @@ impl Run {
 pub struct Skipped {
     /// The job's name.
     pub job: Arc<str>,
-    /// Up to this nominal instant all is decided.
+    /// All after this nominal instant,
+    pub after: Utc,
+    /// and through this one is decided.
     pub through: Utc,
     /// How many; beyond [`Skipped::COUNTED`] there were more.
     pub count: u64,

@@ -22,7 +22,7 @@ use crate::realtime::{self, Machine, RealTime, Wish};
 use crate::request::Request;
 use crate::shard::{Shard, View};
 use crate::spec::Spec;
-use crate::store::{Memory, Store};
+use crate::store::{Memory, Resumed, Store};
 use crate::work::{Ending, Work, shot};
 use crate::{Error, Mono, Utc};
 
@@ -206,12 +206,13 @@ impl Scheduler {
     pub fn add(&self, definition: Definition, work: Work) -> Result<Job, Error> {
         let Definition { name, spec, options } = definition;
         let now = self.options.clock.read().utc;
-        let mut cursor = self.options.store.cursor(&name).map_err(Error::Store)?.unwrap_or(now);
+        let resumed = self.options.store.resume(&name, now).map_err(Error::Store)?;
+        let Resumed { mut cursor, open } = resumed;
         if options.policy.back == Back::Repeat {
             // The clock was put back while nobody looked.
             cursor = cursor.min(now);
         }
-        if spec.after(cursor.max(now)).is_none() {
+        if open.is_empty() && spec.after(cursor.max(now)).is_none() {
             return Err(Error::NeverFires { text: spec.to_string() });
         }
         let mut named = self.named();
@@ -227,7 +228,7 @@ impl Scheduler {
         let core = Core::named(self.id(), home, name, spec, options, work);
         core.set_cursor(cursor);
         let job = self.job_of(Arc::new(core));
-        job.1.ask(Request::Add { core: Arc::clone(&job.0), cursor })?;
+        job.1.ask(Request::Add { core: Arc::clone(&job.0), cursor, open: open.into() })?;
         named.replace(ByName(Arc::clone(&job.0)));
         drop(named);
         Ok(job)

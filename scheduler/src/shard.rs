@@ -48,8 +48,8 @@ impl Desk for Counter {
         self.0.submit(order)
     }
 
-    fn skip(&mut self, skipped: Skipped) {
-        self.0.skip(skipped);
+    fn skip(&mut self, skipped: Skipped) -> bool {
+        self.0.skip(skipped)
     }
 }
 

@@ -52,6 +52,8 @@ fn prepared(text: &str, listen: &str) -> (Command, TempDir) {
     fs::write(folder.path().join("jobs.toml"), text).unwrap();
     let mut command = Command::new(CRONX);
     command.args(["run", "--listen", listen]).arg(folder.path().join("jobs.toml"));
+    // What outlives a daemon has tests of its own.
+    command.env("CRONX_LEDGER", "memory:");
     command.stdin(Stdio::null());
     (command, folder)
 }

@@ -4,6 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod daemon;
+mod ledger;
+mod server;
+#[path = "../../ledger/tests/ledger/servers.rs"]
+#[allow(dead_code, reason = "the ledger's tests do more with a server")]
+mod servers;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -299,7 +304,13 @@ fn a_file_that_cannot_be_used_is_one_sentence_and_status_2() {
     let path = folder.path().join("jobs.toml");
     fs::write(&path, "[job.a]\nschedule = '@daily'\n").unwrap();
     for check in [&["--check"][..], &[]] {
-        let run = Command::new(CRONX).arg("run").args(check).arg(&path).output().unwrap();
+        let run = Command::new(CRONX)
+            .arg("run")
+            .args(check)
+            .arg(&path)
+            .env("CRONX_LEDGER", "memory:")
+            .output()
+            .unwrap();
         let says = String::from_utf8(run.stderr).unwrap();
         let why = "jobs.toml: line 1, [job.a]: a job has a command or http, and this has neither\n";
         assert!(says.starts_with("cronx: ") && says.ends_with(why), "{says}");
@@ -314,7 +325,11 @@ fn an_address_that_is_taken_is_one_sentence_and_status_2() {
     fs::write(&path, job("a", "@every 1h", "true", "")).unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let run = Command::new(CRONX).args(["run", "--listen", &address]).arg(&path).output().unwrap();
+    let run = Command::new(CRONX)
+        .args(["run", "--listen", &address, "--ledger", "memory:"])
+        .arg(&path)
+        .output()
+        .unwrap();
     let says = String::from_utf8(run.stderr).unwrap();
     assert!(says.starts_with(&format!("cronx: cannot listen on {address}: ")), "{says}");
     assert_eq!((run.status.code(), says.lines().count()), (Some(2), 1));

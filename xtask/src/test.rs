@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail};
 use crate::apt::{self, Need};
 use crate::{process, workspace};
 
-/// Witnesses and loads of the live tests.
-const NEEDS: [Need; 8] = [
+/// Witnesses and loads of the live tests, and servers that tests start for themselves.
+const NEEDS: [Need; 11] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -23,11 +23,17 @@ const NEEDS: [Need; 8] = [
     Need { program: "stress-ng", package: "stress-ng" },
     Need { program: "useradd", package: "passwd" },
     Need { program: "bpftool", package: "bpftool" },
+    Need { program: "mariadbd", package: "mariadb-server-core" },
+    Need { program: "pg_createcluster", package: "postgresql" },
+    Need { program: "redis-server", package: "redis-server" },
     // It comes with the header, whose folder is another on each machine.
     Need { program: "dtrace", package: "systemtap-sdt-dev" },
 ];
 
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
+
+/// Stores of the ledger's that need a server.
+const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres,cronx-ledger/redis";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -52,6 +58,7 @@ pub(crate) fn run(demand: bool) -> Result<()> {
     cargo(&live, &["build", "--workspace", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--lib", "--bins"], &[])?;
     cargo(&live, &["test", "--workspace", "--doc"], &[])?;
+    cargo(&live, &["test", "--workspace", "--features", SERVERS, "--test", "ledger"], &[])?;
     if workspace::has_integration_tests()? {
         // One kernel, one at a time: a live test would see its neighbour's load. With each object in
         // turn: the kernel here may take both, others take only one.

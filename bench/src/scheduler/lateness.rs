@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use cronx_scheduler::{
-    Answer, Definition, Error as Refused, Firing, JobOptions, Mono, Permit, Run, Scheduler,
-    Skipped, Spec, Store, StoreError, Utc, Work,
+    Answer, Definition, Error as Refused, Firing, JobOptions, Mono, Permit, Resumed, Run,
+    Scheduler, Skipped, Spec, Store, StoreError, Utc, Work,
 };
 use hdrhistogram::Histogram;
 
@@ -17,12 +17,12 @@ use crate::Error;
 struct Lateness(Mutex<[Histogram<u64>; 2]>);
 
 impl Store for Lateness {
-    fn cursor(&self, _: &str) -> Result<Option<Utc>, StoreError> {
-        Ok(None)
+    fn resume(&self, _: &Arc<str>, now: Utc) -> Result<Resumed, StoreError> {
+        Ok(Resumed { cursor: now, open: Vec::new() })
     }
 
     fn begin<'a>(&'a self, _: &'a Firing) -> Answer<'a, Permit> {
-        Box::pin(std::future::ready(Ok(Permit::Granted)))
+        Answer::now(Ok(Permit::Granted(0)))
     }
 
     fn end<'a>(&'a self, run: &'a Run) -> Answer<'a, ()> {
@@ -30,11 +30,15 @@ impl Store for Lateness {
         let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = both[0].record(late(run.firing.popped));
         let _ = both[1].record(late(run.started));
-        Box::pin(std::future::ready(Ok(())))
+        Answer::now(Ok(()))
     }
 
     fn skip<'a>(&'a self, _: &'a Skipped) -> Answer<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+        Answer::now(Ok(()))
+    }
+
+    fn forget(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

@@ -13,7 +13,8 @@ fn run(job: &str, worker_tid: u32, outcome: Outcome) -> Run {
         nominal: Utc(0),
         attempt: 1,
         number: 0,
-        triggered: false,
+        after: Utc(0),
+        trigger: None,
         due: Mono(1_000_000),
         popped: Mono(1_000_000),
         shard_tid: 1,
@@ -21,7 +22,8 @@ fn run(job: &str, worker_tid: u32, outcome: Outcome) -> Run {
     };
     let [enqueued, dequeued, started, finished] =
         [2_000_000, 3_000_000, 4_000_000, 5_000_000].map(Mono);
-    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome }
+    let (fence, again) = (0, false);
+    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again }
 }
 
 #[test]

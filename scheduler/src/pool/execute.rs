@@ -13,7 +13,7 @@ use super::beginning::{self, Begun, Way};
 use super::{Beginning, Item, Pool};
 use crate::Mono;
 use crate::context::{Context, Start};
-use crate::job::Core;
+use crate::job::{Core, Phase};
 use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
@@ -46,12 +46,16 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let run = Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome };
+    let (fence, again) = (0, false);
+    let run =
+        Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again };
     let mut end = End { pool, core, run };
-    let ran = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
+    let (ran, fence) = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
     end.run.finished = pool.clock.mono();
     let Ran { begun: Begun { started, worker_tid, heard }, outcome } = ran;
     (end.run.started, end.run.worker_tid, end.run.outcome) = (started, worker_tid, outcome);
+    end.run.fence = fence;
+    end.run.again = is_tried_again(&end.core, &end.run);
     if end.run.worker_tid != 0 {
         announce::finished(&end.run);
     }
@@ -59,28 +63,37 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     heard
 }
 
+/// What the shard will do about it, as long as it is not closed before.
+fn is_tried_again(core: &Core, run: &Run) -> bool {
+    let over = core.phase() == Phase::Cancelled || core.stops(run.firing.number);
+    let retry = || core.options().retry.delay(run.firing.attempt, 0);
+    run.outcome.is_failure() && !over && retry().is_some()
+}
+
+/// What became of it, and the fence it ran under: 0 if it was not permitted.
 async fn if_permitted(
     pool: &Arc<Pool>,
     core: &Arc<Core>,
     firing: &Firing,
     shot: Option<Shot>,
     way: Way,
-) -> Ran {
+) -> (Ran, u64) {
     match pool.store.begin(firing).await {
-        Ok(Permit::Granted) => {
+        Ok(Permit::Granted(fence)) => {
             let context = Context {
                 core: Arc::clone(core),
                 nominal: firing.nominal,
                 attempt: firing.attempt,
                 trace: firing.trace,
                 number: firing.number,
+                fence,
             };
-            begin(pool, context, firing, shot, way).await
+            (begin(pool, context, firing, shot, way).await, fence)
         }
-        Ok(Permit::Refused) => Ran::not(pool, Outcome::Refused),
+        Ok(Permit::Refused) => (Ran::not(pool, Outcome::Refused), 0),
         Err(error) => {
             pool.store_errors.fetch_add(1, Ordering::Relaxed);
-            Ran::not(pool, Outcome::Failed(format!("the store: {error}")))
+            (Ran::not(pool, Outcome::Failed(format!("the store: {error}"))), 0)
         }
     }
 }

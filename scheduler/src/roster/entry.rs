@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::Utc;
 use crate::job::{Core, Phase};
 use crate::run::Firing;
 use crate::wheel::Key;
@@ -40,6 +41,8 @@ pub(super) struct Entries {
     free: Vec<u32>,
     /// Firings that wait for runs of their own job; most jobs never have any.
     waiting: HashMap<u32, VecDeque<Firing>>,
+    /// Where the store believes the cursor to be, of jobs of which it was not told the last.
+    untold: HashMap<u32, Utc>,
 }
 
 impl Entries {
@@ -72,6 +75,7 @@ impl Entries {
         if let Some(entry) = self.place(slot).and_then(Option::take) {
             entry.core.slot.store(u32::MAX, Ordering::Relaxed);
             self.waiting.remove(&slot);
+            self.untold.remove(&slot);
             self.free.push(slot);
         }
     }
@@ -113,6 +117,21 @@ impl Entries {
         if count == 0 {
             self.waiting.remove(&slot);
         }
+    }
+
+    /// Through here the store was told of all, or will be by what is on its way.
+    pub(super) fn told(&self, core: &Core) -> Utc {
+        let slot = core.slot.load(Ordering::Relaxed);
+        self.untold.get(&slot).copied().unwrap_or_else(|| core.cursor())
+    }
+
+    /// The store was told, and of what it had not been told too.
+    pub(super) fn tell(&mut self, slot: u32) {
+        self.untold.remove(&slot);
+    }
+
+    pub(super) fn keep_untold(&mut self, slot: u32, told: Utc) {
+        self.untold.entry(slot).or_insert(told);
     }
 
     pub(super) fn slots(&self) -> std::ops::Range<u32> {

@@ -116,7 +116,10 @@ impl Roster {
         while let Some(nominal) = next.filter(|&next| next <= now) {
             let firing = self.firing(core, nominal, self.mono(nominal + core.jitter()));
             match self.meet(slot, firing, desk) {
-                Met::Decided => core.set_cursor(nominal),
+                Met::Decided => {
+                    core.set_cursor(nominal);
+                    self.entries.tell(slot);
+                }
                 // What comes after it meets the same.
                 Met::LeftOut => self.leave_out(slot, now, Why::Overlap, desk),
                 Met::NoRoom(_) => return self.stall(slot),
@@ -150,15 +153,20 @@ impl Roster {
     pub(super) fn leave_out(&mut self, slot: u32, through: Utc, why: Why, desk: &mut impl Desk) {
         let Some(entry) = self.entries.get(slot) else { return };
         let core = Arc::clone(&entry.core);
-        let cursor = core.cursor();
-        core.set_cursor(cursor.max(through));
         let When::Spec(spec) = core.when() else { return };
-        let count = spec.count(cursor, through, Skipped::COUNTED);
-        if count > 0 {
-            count_skipped(&core, why, count);
-            let job = core.record_name().shared().map(Arc::clone).unwrap_or_default();
-            desk.skip(Skipped { job, through, count, why });
+        let count = spec.count(core.cursor(), through, Skipped::COUNTED);
+        // A cursor that passes nothing stays where the store knows it.
+        if count == 0 {
+            return;
         }
+        count_skipped(&core, why, count);
+        let after = self.entries.told(&core);
+        let job = core.record_name().shared().map(Arc::clone).unwrap_or_default();
+        match desk.skip(Skipped { job, after, through, count, why }) {
+            true => self.entries.tell(slot),
+            false => self.entries.keep_untold(slot, after),
+        }
+        core.set_cursor(through);
     }
 
     /// Fires outside of the schedule.
@@ -188,8 +196,9 @@ impl Roster {
             },
             Admission::Wait => self.entries.wait(slot, firing, false),
             Admission::Replace => {
-                while self.entries.next(slot).is_some() {
+                while let Some(firing) = self.entries.next(slot) {
                     count_skipped(&core, Why::Overlap, 1);
+                    give_up(&firing, desk);
                 }
                 self.entries.wait(slot, firing, false);
                 if let Some(live) = core.live() {
@@ -248,6 +257,14 @@ impl Roster {
             self.stalled.push_back(Stalled::Job(slot));
         }
     }
+}
+
+/// A firing that waited is left out after all. Should the desk not take it, the store's cursor stays
+/// before it until a restart.
+fn give_up(firing: &Firing, desk: &mut impl Desk) {
+    let Some(job) = firing.job.shared().filter(|_| firing.trigger.is_none()) else { return };
+    let (job, after, through) = (Arc::clone(job), firing.after, firing.nominal);
+    desk.skip(Skipped { job, after, through, count: 1, why: Why::Overlap });
 }
 
 fn count_skipped(core: &Core, why: Why, count: u64) {

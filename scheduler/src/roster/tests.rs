@@ -14,6 +14,7 @@ use crate::job::JobOptions;
 use crate::policy::{Misfire, Overlap, Policy};
 use crate::retry::Retry;
 use crate::spec::Spec;
+use crate::store::Course;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -107,8 +108,64 @@ fn a_trigger_fires_beside_the_schedule_and_is_no_tick_of_it() {
     table.ask(Request::Trigger(Arc::clone(&core)));
     table.run_for(51 * MINUTE);
     let started: Vec<_> =
-        table.started.iter().map(|s| (s.firing.triggered, s.firing.nominal)).collect();
+        table.started.iter().map(|s| (s.firing.trigger.is_some(), s.firing.nominal)).collect();
     assert_eq!(started, [(true, Utc(0) + 10 * MINUTE), (false, Utc(0) + 60 * MINUTE)]);
+}
+
+#[test]
+fn every_decision_says_from_where() {
+    let waits = Policy { overlap: Overlap::CancelOther, ..Policy::default() };
+    for policy in [waits, Policy { overlap: Overlap::Skip, ..waits }] {
+        let mut table = Table::new(Utc(0));
+        table.takes = 150 * SECOND;
+        table.add(every("* * * * *", policy));
+        table.run_for(20 * MINUTE);
+        let started = table.started.iter().map(|s| (s.firing.after, s.firing.nominal));
+        let skipped = table.skipped.iter().map(|s| (s.after, s.through));
+        let mut course = Course::new(Utc(0));
+        let mut decisions: Vec<_> = started.chain(skipped).collect();
+        decisions.sort();
+        assert!(decisions.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{decisions:?}");
+        // In any order, they leave no hole.
+        decisions.reverse();
+        decisions.iter().for_each(|&(after, through)| _ = course.decide(after, through));
+        assert_eq!(course.ahead(), []);
+        assert!(course.cursor() >= Utc(0) + 17 * MINUTE, "{course:?}");
+    }
+}
+
+#[test]
+fn what_the_desk_is_not_told_is_told_with_the_next_decision() {
+    let mut table = Table::new(Utc(0));
+    let core = every("@every 1s", Policy::default());
+    table.add(Arc::clone(&core));
+    table.deaf = true;
+    core.turn(Phase::Active, Phase::Paused);
+    table.ask(Request::Look(Arc::clone(&core)));
+    table.run_for(5 * SECOND);
+    table.ask(Request::Resume(core));
+    table.deaf = false;
+    table.run_for(SECOND);
+    assert_eq!(table.skipped, []);
+    let decided: Vec<_> =
+        table.started.iter().map(|s| (s.firing.after, s.firing.nominal)).collect();
+    assert_eq!(decided, [(Utc(0), Utc(0) + 6 * SECOND)]);
+}
+
+#[test]
+fn what_another_began_is_tried_again_at_once() {
+    let mut table = Table::new(Utc(0) + MINUTE);
+    let core = every("0 * * * *", Policy { overlap: Overlap::Skip, ..Policy::default() });
+    let open = |nominal, attempt| Open { nominal, trigger: None, attempt };
+    let open = [open(Utc(0), 1), open(Utc(7), u32::MAX)].into();
+    table.ask(Request::Add { core: Arc::clone(&core), cursor: Utc(0) + MINUTE, open });
+    assert_eq!(core.busy(), 2);
+    table.wake();
+    let started: Vec<_> =
+        table.started.iter().map(|s| (s.firing.nominal, s.firing.attempt)).collect();
+    assert_eq!(started, [(Utc(0), 2), (Utc(7), u32::MAX)]);
+    table.run_for(SECOND);
+    assert_eq!((table.roster.busy(), core.busy()), (0, 0));
 }
 
 #[test]

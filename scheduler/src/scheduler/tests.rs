@@ -8,7 +8,7 @@ use crate::policy::{Overlap, Policy};
 use crate::realtime::Answer;
 use crate::retry::Retry;
 use crate::run::{Outcome, Run};
-use crate::store::{Answer as Promise, Permit, StoreError};
+use crate::store::{Answer as Promise, Open, Permit, StoreError};
 use crate::{FakeClock, Skipped};
 
 /// Longer than anything takes here; a test that waits so long has failed.
@@ -20,6 +20,7 @@ struct Told {
     skips: StdMutex<Sender<Skipped>>,
     permit: Permit,
     cursor: Option<Utc>,
+    open: Vec<Open>,
     broken: bool,
     panics: bool,
 }
@@ -36,7 +37,15 @@ fn told(permit: Permit, cursor: Option<Utc>) -> (Told, Ears) {
     let ((run, runs), (skip, skips)) = (channel(), channel());
     let (run, skip) = (StdMutex::new(run), StdMutex::new(skip));
     (
-        Told { runs: run, skips: skip, permit, cursor, broken: false, panics: false },
+        Told {
+            runs: run,
+            skips: skip,
+            permit,
+            cursor,
+            open: Vec::new(),
+            broken: false,
+            panics: false,
+        },
         Ears { runs, skips },
     )
 }
@@ -48,8 +57,8 @@ impl Ears {
 }
 
 impl Store for Told {
-    fn cursor(&self, _: &str) -> Result<Option<Utc>, StoreError> {
-        Ok(self.cursor)
+    fn resume(&self, _: &Arc<str>, now: Utc) -> Result<Resumed, StoreError> {
+        Ok(Resumed { cursor: self.cursor.unwrap_or(now), open: self.open.clone() })
     }
 
     fn begin<'a>(&'a self, _: &'a crate::Firing) -> Promise<'a, Permit> {
@@ -58,17 +67,21 @@ impl Store for Told {
             panic!("the store panics");
         }
         let answer = if self.broken { Err("no disk".into()) } else { Ok(self.permit) };
-        Box::pin(std::future::ready(answer))
+        Promise::now(answer)
     }
 
     fn end<'a>(&'a self, run: &'a Run) -> Promise<'a, ()> {
         let _ = self.runs.lock().unwrap().send(run.clone());
-        Box::pin(std::future::ready(Ok(())))
+        Promise::now(Ok(()))
     }
 
     fn skip<'a>(&'a self, skipped: &'a Skipped) -> Promise<'a, ()> {
         let _ = self.skips.lock().unwrap().send(skipped.clone());
-        Box::pin(std::future::ready(Ok(())))
+        Promise::now(Ok(()))
+    }
+
+    fn forget(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -109,7 +122,7 @@ fn definition(name: &str, spec: &str, options: JobOptions) -> Definition {
 
 #[test]
 fn a_run_is_written_down_with_every_instant_of_it() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let job = scheduler.schedule("@every 5ms", |_| async {}).unwrap();
     let run = ears.run();
@@ -129,7 +142,7 @@ fn a_run_is_written_down_with_every_instant_of_it() {
 
 #[test]
 fn what_starts_by_its_own_word_is_late_up_to_there_or_never_started() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let clock = Arc::new(FakeClock::new(Utc(0)));
     let (scheduler, later) = (start(store, |options| options.clock = clock.clone()), clock.clone());
     let ready = Work::starting(move |_, start| {
@@ -153,7 +166,7 @@ fn what_starts_by_its_own_word_is_late_up_to_there_or_never_started() {
 
 #[test]
 fn one_shots_run_once() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let text = "moved in".to_owned();
     let job =
@@ -168,7 +181,7 @@ fn one_shots_run_once() {
 
 #[test]
 fn to_cancel_twice_is_to_cancel_once() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let job = scheduler.after(Duration::from_hours(1), |_| async {}).unwrap();
     assert!(job.cancel() && !job.cancel() && !job.clone().cancel());
@@ -185,7 +198,7 @@ fn boom(words: &str) {
 
 #[test]
 fn panics_are_caught_and_counted() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let panics: [Work; 3] = [
         Work::blocking(|_| boom("in a thread")),
@@ -217,7 +230,7 @@ impl Drop for Grenade {
 
 #[test]
 fn a_future_that_panics_as_it_is_dropped_ends_like_any_other() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |options| options.running = 1);
     let options = JobOptions { timeout: Some(Duration::from_millis(1)), ..JobOptions::default() };
     let work = Work::future(|_| async {
@@ -235,7 +248,7 @@ fn a_future_that_panics_as_it_is_dropped_ends_like_any_other() {
 
 #[test]
 fn what_takes_too_long_is_timed_out_and_tried_again() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let retry =
         Retry { attempts: 2, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
@@ -255,7 +268,7 @@ fn what_takes_too_long_is_timed_out_and_tried_again() {
 #[test]
 fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
     for blocking in [false, true] {
-        let (store, ears) = told(Permit::Granted, None);
+        let (store, ears) = told(Permit::Granted(9), None);
         let scheduler = start(store, |_| ());
         let policy = Policy { overlap: Overlap::CancelOther, ..Policy::default() };
         let options = JobOptions { policy, ..JobOptions::default() };
@@ -285,7 +298,7 @@ fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
 /// A pool that never returns: the queue fills, memory does not, and the wheel goes on.
 #[test]
 fn overload_is_bounded_and_is_said() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |options| (options.queue, options.running) = (4, 2));
     let gate = Arc::new(Gate::default());
     for number in 0..20 {
@@ -309,7 +322,7 @@ fn overload_is_bounded_and_is_said() {
 
 #[test]
 fn a_full_intake_is_an_error_and_not_a_wait() {
-    let (store, _ears) = told(Permit::Granted, None);
+    let (store, _ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |options| {
         (options.intake, options.shards) = (2, 1);
         options.clock = Arc::new(FakeClock::new(Utc(0)));
@@ -321,7 +334,7 @@ fn a_full_intake_is_an_error_and_not_a_wait() {
 
 #[test]
 fn the_fake_clock_moves_it_through_a_step_and_a_sleep() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let clock = FakeClock::new(Utc(0));
     let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
     let job = scheduler.schedule("0 * * * *", |_| async {}).unwrap();
@@ -345,7 +358,7 @@ fn the_fake_clock_moves_it_through_a_step_and_a_sleep() {
 
 #[test]
 fn a_timeout_goes_by_the_clock_that_jobs_go_by() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let clock = FakeClock::new(Utc(0));
     let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
     let options = JobOptions { timeout: Some(PATIENCE * 60), ..JobOptions::default() };
@@ -370,7 +383,7 @@ fn a_timeout_goes_by_the_clock_that_jobs_go_by() {
 
 #[test]
 fn a_one_shot_that_is_triggered_fires_then_and_not_again() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let clock = FakeClock::new(Utc(0));
     let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
     let job = scheduler.after(PATIENCE, |_| async {}).unwrap();
@@ -389,13 +402,32 @@ fn a_one_shot_that_is_triggered_fires_then_and_not_again() {
 #[test]
 fn it_goes_on_where_the_store_says() {
     let start_at = Utc(0) + Duration::from_hours(10);
-    let (store, ears) = told(Permit::Granted, Some(Utc(0) + Duration::from_hours(7)));
+    let (store, ears) = told(Permit::Granted(9), Some(Utc(0) + Duration::from_hours(7)));
     let scheduler = start(store, |options| options.clock = Arc::new(FakeClock::new(start_at)));
     scheduler.schedule("0 * * * *", |_| async {}).unwrap();
     // 8 and 9 were missed, and 10 is due: it stands for all.
     let run = ears.run();
     assert_eq!(run.firing.nominal, start_at);
     assert!(scheduler.drain(PATIENCE));
+}
+
+#[test]
+fn what_was_not_finished_is_started_again() {
+    let (nominal, trigger) = (Utc(0) + Duration::from_hours(7), None);
+    let (store, ears) = told(Permit::Granted(9), Some(nominal));
+    let open = vec![Open { nominal, trigger, attempt: 2 }];
+    let clock = Arc::new(FakeClock::new(nominal + Duration::from_secs(1)));
+    let scheduler = start(Told { open, ..store }, |options| options.clock = clock);
+    let (tell, told) = channel();
+    let work = move |context: Context| {
+        let _ = tell.send((context.nominal(), context.attempt(), context.fence()));
+        async {}
+    };
+    scheduler.schedule("0 * * * *", work).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (nominal, 3, 9));
+    let run = ears.run();
+    assert_eq!((run.firing.after, run.fence, run.again), (nominal, 9, false));
+    assert!(scheduler.drain(PATIENCE) && ears.runs.try_recv().is_err());
 }
 
 #[test]
@@ -406,7 +438,7 @@ fn what_the_store_refuses_does_not_start() {
     assert_eq!(ears.run().outcome, Outcome::Refused);
     assert!(scheduler.drain(PATIENCE));
     assert_eq!(job.lateness_us().len(), 0);
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(Told { broken: true, ..store }, |_| ());
     scheduler.schedule("@every 5ms", |_| async { boom("it runs") }).unwrap();
     assert_eq!(ears.run().outcome, Outcome::Failed("the store: no disk".to_owned()));
@@ -416,7 +448,7 @@ fn what_the_store_refuses_does_not_start() {
 
 #[test]
 fn a_store_that_panics_stops_nobody_else() {
-    let (store, _ears) = told(Permit::Granted, None);
+    let (store, _ears) = told(Permit::Granted(9), None);
     let scheduler = start(Told { panics: true, ..store }, |options| options.running = 1);
     let job = scheduler.schedule("@daily", |_| async {}).unwrap();
     for asked in 1..=3 {
@@ -429,7 +461,7 @@ fn a_store_that_panics_stops_nobody_else() {
 /// Far more than the queue takes, in one instant.
 #[test]
 fn a_burst_is_worked_off_whole() {
-    let (store, _ears) = told(Permit::Granted, None);
+    let (store, _ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |options| {
         (options.queue, options.running, options.intake) = (64, 8, 1 << 15);
     });
@@ -450,7 +482,7 @@ fn a_burst_is_worked_off_whole() {
 #[test]
 fn a_drain_waits_for_runs_and_says_if_it_did_not() {
     for waits in [true, false] {
-        let (store, ears) = told(Permit::Granted, None);
+        let (store, ears) = told(Permit::Granted(9), None);
         let scheduler = start(store, |_| ());
         let gate = Arc::new(Gate::default());
         let passes = Arc::clone(&gate);
@@ -470,7 +502,7 @@ fn a_drain_waits_for_runs_and_says_if_it_did_not() {
 
 #[test]
 fn bad_input_is_refused_in_one_line() {
-    let (store, _ears) = told(Permit::Granted, None);
+    let (store, _ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let refused = |spec: &str| scheduler.schedule(spec, |_| async {}).unwrap_err().to_string();
     assert_eq!(refused("0 0 30 2 *"), "'0 0 30 2 *' never fires between now and the year 2262");
@@ -487,7 +519,7 @@ fn bad_input_is_refused_in_one_line() {
 
 #[test]
 fn next_firings_are_what_the_schedule_says() {
-    let (store, _ears) = told(Permit::Granted, None);
+    let (store, _ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
     let job = scheduler.schedule("30 9 * * *", |_| async {}).unwrap();
     let next: Vec<String> = job.next_firings(Utc(0), 2).iter().map(Utc::to_string).collect();
@@ -497,7 +529,7 @@ fn next_firings_are_what_the_schedule_says() {
 /// Whatever this user may: each wish has its answer, and it runs.
 #[test]
 fn wishes_are_answered_and_are_no_condition() {
-    let (store, ears) = told(Permit::Granted, None);
+    let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |options| {
         options.shards = 1;
         options.spin = Duration::from_micros(50);

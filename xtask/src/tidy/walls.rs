@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{File, Finding, Tree};
 
 /// What a room may import of ours. A room that is not here may import what it likes.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("probes-ebpf/abi", &[]),
     ("probes-ebpf", &["cronx-abi"]),
     ("recording", &["cronx-abi"]),
@@ -18,14 +18,16 @@ const OURS: [(&str, &[&str]); 12] = [
     ("spans", &[]),
     // The two halves meet in the kernel's records, and nowhere else.
     ("scheduler", &["cronx-spans"]),
-    // Where the scheduler meets commands, sockets and files.
-    ("daemon", &["cronx-scheduler"]),
+    // It implements what the scheduler declares, and the scheduler never hears of it.
+    ("ledger", &["cronx-scheduler"]),
+    // Where the scheduler meets commands, sockets, files and the ledger.
+    ("daemon", &["cronx-ledger", "cronx-scheduler"]),
     // It reads what the command left, as anybody could, and runs nothing of the kernel side's.
     ("tests/score", &["cronx-abi", "cronx-recording", "cronx-blame"]),
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 9] = [
+const THEIRS: [(&str, &[&str]); 13] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
@@ -36,6 +38,11 @@ const THEIRS: [(&str, &[&str]); 9] = [
     ("aya-log-ebpf", &["probes-ebpf"]),
     // What a pattern means is the scheduler's to say.
     ("croner", &["scheduler"]),
+    // What a store is made of is the ledger's business.
+    ("rusqlite", &["ledger"]),
+    ("tokio-postgres", &["ledger"]),
+    ("deadpool-postgres", &["ledger"]),
+    ("mysql_async", &["ledger"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];

@@ -2,8 +2,8 @@
 
 use super::{File, Finding, Tree, source};
 
-/// Everything right of the Capture is a function over plain data; so is what a scheduler decides.
-const PURE: [&str; 8] = [
+/// Everything right of the Capture is a function over plain data; so is what a scheduler or a ledger decides.
+const PURE: [&str; 12] = [
     "recording/",
     "blame/",
     "flamegraph/",
@@ -12,6 +12,10 @@ const PURE: [&str; 8] = [
     "scheduler/src/spec",
     "scheduler/src/policy",
     "scheduler/src/roster",
+    "scheduler/src/store/course",
+    "ledger/src/key",
+    "ledger/src/claim",
+    "ledger/src/act",
 ];
 const EFFECTS: [&str; 13] = [
     "aya",

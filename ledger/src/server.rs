@@ -1,0 +1,39 @@
+//! What all servers have in common: they are far away, and answers are lost on the way.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::act::Reply;
+use crate::store::Pending;
+
+/// How often a question is asked if its connection breaks.
+const TRIES: u32 = 4;
+/// A server that says nothing for so long is not there.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks until there is an answer that is not one of a broken connection. What was asked and answered by
+/// nobody may have been done: asked again, it has the same answer. `draw` is any number, so that those that
+/// failed together do not return together.
+pub(crate) async fn until_answered<'a>(
+    place: &'a str,
+    draw: u64,
+    ask: impl Fn() -> Pending<'a, Reply> + Send,
+) -> Result<Reply, Error> {
+    let mut tried = 1;
+    loop {
+        let asked = tokio::time::timeout(PATIENCE, ask()).await;
+        match asked.unwrap_or_else(|late| Err(unavailable("ask", place, late))) {
+            Err(Error::Unavailable { .. }) if tried < TRIES => {
+                let most = 40 << (2 * tried);
+                let wait = most / 2 + draw.rotate_left(8 * tried) % (most / 2);
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                tried += 1;
+            }
+            reply => return reply,
+        }
+    }
+}
+
+pub(crate) fn unavailable(what: &'static str, place: &str, reason: impl ToString) -> Error {
+    Error::Unavailable { what, place: place.to_owned(), reason: reason.to_string() }
+}

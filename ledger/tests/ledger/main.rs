@@ -1,0 +1,11 @@
+//! The ledger from outside: what every store must do, and what must survive when processes end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crash;
+mod model;
+mod random;
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
+mod servers;
+mod stores;
+mod suite;

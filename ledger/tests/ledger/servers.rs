@@ -1,0 +1,205 @@
+//! Real servers, on free ports and in folders of their own, gone with the test that started them.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
+use tempfile::TempDir;
+
+/// Nothing takes longer, on a slow machine that does something else too.
+const BOUND: Duration = Duration::from_mins(1);
+
+/// A server that runs.
+pub struct Server {
+    child: Child,
+    folder: TempDir,
+    pub port: u16,
+    /// How it is started again.
+    command: fn(&Path, u16) -> Option<Command>,
+    ends_by: Signal,
+}
+
+/// Whether the test can go on; where a server is not installed it is skipped, and says so.
+pub fn needs(test: &str, server: Option<Server>, what: &str) -> Option<Server> {
+    if server.is_none() {
+        let reason = format!("{what} is not installed");
+        let demanded = std::env::var("CRONX_LIVE").is_ok_and(|live| live == "demand");
+        assert!(!demanded, "{test} was demanded: {reason}");
+        println!("skipped: {test}: {reason}");
+        if let Some(path) = std::env::var_os("CRONX_SKIPPED") {
+            let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+            writeln!(file, "{test}: {reason}").unwrap();
+        }
+    }
+    server
+}
+
+/// A program by its name: on the path, or where Debian keeps PostgreSQL's.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
+    versions.sort();
+    versions.into_iter().rev().chain(on_path).map(|folder| folder.join(name)).find(|p| p.is_file())
+}
+
+/// Servers refuse to be root.
+fn as_nobody(command: &mut Command) {
+    if Uid::effective().is_root() {
+        let (uid, gid) = nobody();
+        command.uid(uid).gid(gid);
+    }
+}
+
+fn nobody() -> (u32, u32) {
+    let nobody = User::from_name("nobody").ok().flatten();
+    nobody.map_or((65534, 65534), |user| (user.uid.as_raw(), user.gid.as_raw()))
+}
+
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    if Uid::effective().is_root() {
+        let (uid, gid) = nobody();
+        chown(folder.path(), Some(uid), Some(gid)).unwrap();
+    }
+    folder
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Server {
+    fn start(
+        folder: TempDir,
+        command: fn(&Path, u16) -> Option<Command>,
+        ends_by: Signal,
+    ) -> Option<Self> {
+        let port = free_port();
+        let child = spawn(command(folder.path(), port)?, folder.path());
+        let mut server = Self { child, folder, port, command, ends_by };
+        server.listens();
+        Some(server)
+    }
+
+    /// Waits until it answers.
+    fn listens(&mut self) {
+        let until = Instant::now() + BOUND;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended: {status}\n{}", log());
+            }
+            assert!(Instant::now() < until, "the server does not listen\n{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// As if the machine had lost power, and come back.
+    pub fn kill_and_start(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().unwrap();
+        let command = (self.command)(self.folder.path(), self.port).unwrap();
+        self.child = spawn(command, self.folder.path());
+        self.listens();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Were it stopped, it would not end.
+        self.signal(Signal::SIGCONT);
+        self.signal(self.ends_by);
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(mut command: Command, folder: &Path) -> Child {
+    let log = File::options().append(true).create(true).open(folder.join("log")).unwrap();
+    as_nobody(&mut command);
+    // One that begins clears away what others have in the usual place.
+    command.env("TMPDIR", folder).current_dir(folder).stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+/// PostgreSQL; `None` if it is not installed.
+pub fn postgres() -> Option<Server> {
+    let folder = folder();
+    let mut make = Command::new(program("initdb")?);
+    make.args(["--username=cronx", "--auth=trust", "--encoding=UTF8", "--no-sync", "--pgdata"]);
+    make.arg(folder.path().join("data"));
+    let made = spawn(make, folder.path()).wait().unwrap();
+    assert!(made.success(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
+    let mut server = Server::start(folder, postgres_command, Signal::SIGQUIT)?;
+    server.accepts(|port| {
+        let url = format!("postgres://cronx@127.0.0.1:{port}/postgres");
+        let ready = Command::new(program("pg_isready").unwrap()).arg("-d").arg(url).output();
+        ready.is_ok_and(|ready| ready.status.success())
+    });
+    Some(server)
+}
+
+fn postgres_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("postgres")?);
+    command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).arg("-p");
+    command.arg(port.to_string()).args(["-h", "127.0.0.1"]);
+    Some(command)
+}
+
+impl Server {
+    /// Waits until it does more than listen.
+    fn accepts(&mut self, accepts: impl Fn(u16) -> bool) {
+        let until = Instant::now() + BOUND;
+        while !accepts(self.port) {
+            assert!(Instant::now() < until, "the server does not accept");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// MariaDB; `None` if it is not installed.
+pub fn mariadb() -> Option<Server> {
+    let folder = folder();
+    let mut make = Command::new(program("mariadb-install-db")?);
+    make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+    make.arg(format!("--datadir={}", folder.path().join("data").display()));
+    let made = spawn(make, folder.path()).wait().unwrap();
+    assert!(made.success(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
+    Server::start(folder, mariadb_command, Signal::SIGTERM)
+}
+
+fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("mariadbd")?);
+    let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
+    command.args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=32M"]);
+    command.arg(option("datadir", "data")).arg(option("socket", "socket"));
+    command.arg(option("pid-file", "pid")).arg(format!("--port={port}"));
+    Some(command)
+}
+
+/// Redis, with these lines of settings; `None` if it is not installed.
+pub fn redis(settings: &str) -> Option<Server> {
+    let folder = folder();
+    fs::write(folder.path().join("redis.conf"), settings).unwrap();
+    Server::start(folder, redis_command, Signal::SIGTERM)
+}
+
+fn redis_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("redis-server")?);
+    command.arg(folder.join("redis.conf")).args(["--bind", "127.0.0.1", "--port"]);
+    command.arg(port.to_string());
+    Some(command)
+}
