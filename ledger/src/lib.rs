@@ -45,6 +45,7 @@ pub mod redis;
 mod row;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod server;
+pub mod shards;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod store;
@@ -58,5 +59,6 @@ pub use firings::{Firings, Tenure};
 pub use key::{JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, TENANT_MOST};
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use once::Once;
+pub use shards::Shards;
 pub use store::{Ledger, Look, Pending, Row};
 pub use tenure::Lease;
