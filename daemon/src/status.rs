@@ -105,6 +105,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Paused => "paused",
         Phase::Ended => "ended",
         Phase::Cancelled => "cancelled",
+        Phase::Left => "left",
     }
 }
 
