@@ -39,6 +39,7 @@ mod metrics;
 mod notify;
 mod serve;
 mod set;
+mod shards;
 mod status;
 mod watch;
 

@@ -13,6 +13,7 @@ pub(crate) fn json(set: &Set, file: &Value) -> Value {
         "schema": "cronx.status/1",
         "phase": if scheduler.is_some() { "running" } else { "draining" },
         "file": file,
+        "ledger": set.shards().map(|(count, ours)| json!({ "shards": count, "ours": ours })),
         "scheduler": scheduler.as_ref().map(engine),
         "jobs": set.views().iter().map(job).collect::<Vec<_>>(),
     })

@@ -34,6 +34,8 @@ use crate::{Error, Ledger};
 
 /// Most shards that a tenant's jobs are spread over.
 pub const SHARDS_MOST: u32 = 1024;
+/// Less than that a store's answer may take.
+const LEASE_LEAST: Duration = Duration::from_millis(100);
 /// How often a store that is not there is asked again, as long as the shard is ours.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -43,7 +45,8 @@ pub struct Options {
     /// Over how many shards, 1 to [`SHARDS_MOST`]: what the first owner says is written down, and stays.
     /// `None` for what is written there; else for 16.
     pub shards: Option<u32>,
-    /// How long an owner may be unheard of and keep what he has. The same for all of a tenant's.
+    /// How long an owner may be unheard of and keep what he has: a tenth of a second or more, and the same for
+    /// all of a tenant's.
     pub lease: Duration,
 }
 
@@ -61,7 +64,7 @@ impl Default for Options {
 }
 
 /// What became of a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Change {
     /// It is ours: its jobs go on where the ledger says.
     Gained(u32),
@@ -70,6 +73,9 @@ pub enum Change {
     Wanted(u32),
     /// It is not ours any more: nothing of it may start, and what runs will be refused.
     Lost(u32),
+    /// The store cannot be asked what lives and what is free, and this is another reason than the last. What
+    /// is ours will be lost unless it can be asked again.
+    Failing(Error),
 }
 
 /// The shards of one owner.
@@ -120,6 +126,7 @@ impl Shards {
         options: Options,
     ) -> Result<(Arc<Self>, UnboundedReceiver<Change>), Error> {
         let (tell, changes) = unbounded_channel();
+        let options = Options { lease: options.lease.max(LEASE_LEAST), ..options };
         let Options { shards, lease } = options;
         let count = agreed(&ledger, tenant, &owner, options).await?;
         if let Some(asked) = shards.filter(|&asked| asked != count) {

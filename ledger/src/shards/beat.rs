@@ -8,7 +8,7 @@ use cronx_scheduler::Utc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::spread::{is_alive, order, share};
-use super::{Change, Held, SHARDS_MOST, Shards, State};
+use super::{Change, Held, Shards, State};
 use crate::Error;
 use crate::claim::{Entry, State as Standing};
 use crate::key::{Key, Named};
@@ -27,11 +27,17 @@ type Leased = BTreeMap<u32, Entry>;
 pub(super) async fn beats(shards: Weak<Shards>, every: Duration) {
     let mut beats = interval(every);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = None;
     loop {
         beats.tick().await;
         let Some(shards) = shards.upgrade() else { return };
         // A store that does not answer may do so at the next; what it does not hear of is lost by itself.
-        let _ = shards.beat().await;
+        let error = shards.beat().await.err();
+        let text = error.as_ref().map(Error::to_string);
+        if let Some(error) = error.filter(|_| text != failing) {
+            let _ = shards.tell.send(Change::Failing(error));
+        }
+        failing = text;
     }
 }
 
@@ -85,11 +91,11 @@ impl Shards {
         Key::lease(&self.tenant, &format!("{kind}{number}"))
     }
 
-    /// All leases of that kind.
+    /// All leases of that kind: they follow one another, and there are no more than shards.
     async fn leased(&self, kind: &str) -> Result<Leased, Error> {
         let before = Key::lease(&self.tenant, kind)?;
         let look = Look::After(Some(before));
-        let rows = self.ledger.entries(look, None, SHARDS_MOST as usize).await?;
+        let rows = self.ledger.entries(look, None, self.count as usize).await?;
         // One that cannot be read will not be granted, either.
         let entries = rows.into_iter().filter_map(Result::ok);
         let numbered = |(key, entry): (Key, Entry)| match key.named() {

@@ -35,6 +35,11 @@ pub fn job(number: usize) -> String {
 }
 
 pub async fn connect(url: &str) -> Arc<dyn Ledger> {
+    #[cfg(feature = "redis")]
+    if url.starts_with("redis:") {
+        use cronx_ledger::redis::{Options, Redis};
+        return Arc::new(Redis::connect(url, Options::default()).await.unwrap());
+    }
     Arc::new(Postgres::connect(url, postgres::Options::default()).await.unwrap())
 }
 
@@ -137,6 +142,8 @@ impl Own {
             Change::Gained(shard) => self.add(shard).await,
             Change::Lost(shard) => drop(self.leave(shard)),
             Change::Wanted(shard) => self.let_go(shard).await,
+            // What it loses by that, it is told.
+            Change::Failing(error) => eprintln!("{}: {error}", self.name),
         }
     }
 
