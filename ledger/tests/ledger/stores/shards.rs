@@ -151,6 +151,27 @@ async fn owners_on_one_postgres_lose_nothing() {
     owners_lose_nothing(url, effects, async || admin.cut("cronx").await).await;
 }
 
+/// The ledger is in Redis, and what is done is in a database behind it.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_on_one_redis_lose_nothing() {
+    let test = "owners_on_one_redis_lose_nothing";
+    let settings = "appendonly yes\nappendfsync always\nsave \"\"\n";
+    let Some(redis) = needs(test, crate::servers::redis(settings), "Redis") else { return };
+    let Some(database) = needs(test, postgres(), "PostgreSQL") else { return };
+    let effects = format!("postgres://cronx@127.0.0.1:{}/postgres", database.port);
+    let effects = Effects::make(&effects).await;
+    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let admin = redis::Client::open(url.clone()).unwrap();
+    let cut = async || {
+        let mut connection = admin.get_multiplexed_async_connection().await.unwrap();
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+        let _: i64 = kill.query_async(&mut connection).await.unwrap();
+    };
+    owners_lose_nothing(url, effects, cut).await;
+}
+
 /// Over how many shards, for a tenant.
 async fn join(ledger: &Arc<dyn Ledger>, owner: &str, shards: Option<u32>) -> Result<Arc<Shards>, Error> {
     let options = Options { shards, lease: LEASE };
