@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use cronx_ledger::Ledger;
 
 /// How a ledger on a server is reached.
@@ -63,7 +63,7 @@ impl Server {
             #[cfg(not(all(feature = "mariadb", feature = "postgres", feature = "redis")))]
             kind => {
                 let _ = makes;
-                bail!("this cronx was built without ledgers in {kind:?}")
+                anyhow::bail!("this cronx was built without ledgers in {kind:?}")
             }
         }
     }
