@@ -124,8 +124,8 @@ pub enum Error {
         /// How many this owner was to find.
         asked: u32,
     },
-    /// A job that another owner has.
-    #[error("'{job}' is in shard {shard}, which another owner has")]
+    /// A job that others have, or are to have.
+    #[error("'{job}' is in shard {shard}, which is not ours")]
     NotOurs {
         /// Its name.
         job: String,

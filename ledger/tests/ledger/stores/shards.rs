@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use cronx_ledger::claim::{Entry, State};
 use cronx_ledger::shards::{Change, Options};
-use cronx_ledger::{Error, Key, Ledger, Look, Named, Shards};
+use cronx_ledger::{Error, Firings, Key, Ledger, Look, Named, Shards, Tenure};
+use cronx_scheduler::{Permit, Store, Utc};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
+use super::owners::firing_of;
 use crate::servers::{needs, postgres};
 use effects::Effects;
 use process::{JOBS, LEASE, Owner, PERIOD, SHARDS, TENANT, connect};
@@ -198,6 +200,10 @@ async fn owners_agree_about_shards_or_say_so() {
 async fn a_second_owner_is_given_his_share() {
     let test = "a_second_owner_is_given_his_share";
     let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    let job_in = |shards: &Shards, shard| {
+        let mut names = (0..).map(|number: u32| Arc::<str>::from(number.to_string()));
+        names.find(|name| shards.shard_of(name) == shard).unwrap()
+    };
     let ledger = connect(&format!("postgres://cronx@127.0.0.1:{}/postgres", server.port)).await;
     let options = Options { shards: Some(SHARDS), lease: LEASE };
     let (first, mut changes) =
@@ -206,18 +212,30 @@ async fn a_second_owner_is_given_his_share() {
         assert!(matches!(changes.recv().await.unwrap(), Change::Gained(_)));
     }
     assert_eq!(first.ours(), (0..SHARDS).collect::<Vec<_>>());
+    let tenure = Tenure::Shards(Arc::clone(&first));
+    let firings = Firings::new(Arc::clone(&ledger), TENANT, "first".into(), tenure);
     let (second, mut gained) =
         Shards::join(Arc::clone(&ledger), TENANT, "second".into(), options).await.unwrap();
     for _ in 0..SHARDS / 2 {
         let Change::Wanted(shard) = changes.recv().await.unwrap() else { panic!() };
+        let job = job_in(&first, shard);
+        assert_eq!(firings.resume(&job, Utc(7)).unwrap().cursor, Utc(7));
         first.close(shard);
-        assert!(first.ours().contains(&shard));
+        assert!(first.ours().contains(&shard) && firings.resume(&job, Utc(7)).is_err());
         first.give_back(shard).await.unwrap();
         assert!(!first.ours().contains(&shard));
+        let refused = firings.resume(&job, Utc(7)).unwrap_err().to_string();
+        assert_eq!(refused, format!("'{job}' is in shard {shard}, which is not ours"));
+        assert!(firings.forget(&job).is_err());
+        assert_eq!(firings.begin(&firing_of(&job, 8, 1, 8)).await.unwrap(), Permit::Refused);
     }
     for _ in 0..SHARDS / 2 {
         let Change::Gained(shard) = gained.recv().await.unwrap() else { panic!() };
         assert!(!first.ours().contains(&shard));
+        let tenure = Tenure::Shards(Arc::clone(&second));
+        let firings = Firings::new(Arc::clone(&ledger), TENANT, "second".into(), tenure);
+        // It goes on where the first one was.
+        assert_eq!(firings.resume(&job_in(&first, shard), Utc(9)).unwrap().cursor, Utc(7));
     }
     second.withdraw().await.unwrap();
     for shard in second.ours() {
