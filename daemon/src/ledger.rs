@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use cronx_ledger::sqlite::{Options, Sqlite};
 use cronx_ledger::shards::{self, Change};
+use cronx_ledger::sqlite::{Options, Sqlite};
 use cronx_ledger::{Firings, Ledger, Shards, Tenure};
 use cronx_scheduler::{Memory, Store, Utc};
 

@@ -159,7 +159,8 @@ impl Set {
     pub(crate) fn gain(&self, shard: u32, mut left: BTreeMap<Arc<str>, Running>) -> usize {
         let mut here = self.jobs();
         here.shards.insert(shard);
-        let plans: Vec<_> = here.plans.iter().map(|(name, plan)| (name.clone(), plan.clone())).collect();
+        let plans: Vec<_> =
+            here.plans.iter().map(|(name, plan)| (name.clone(), plan.clone())).collect();
         let mut count = 0;
         for (name, plan) in plans.iter().filter(|(name, _)| self.shard_of(name) == Some(shard)) {
             let (seats, skipped) = match left.remove(name) {

@@ -150,6 +150,7 @@ fn daemons_share_the_jobs_and_lose_none() {
     let again: usize = (0..JOBS).map(|number| judge(folder, number)).sum();
     // What was at work when its daemon was killed or stopped, and nothing else.
     assert!(again <= 2 * JOBS, "{again} instants were begun again");
-    let verified = Command::new(CRONX).args(["ledger", "verify", "--ledger", &url]).output().unwrap();
+    let verified =
+        Command::new(CRONX).args(["ledger", "verify", "--ledger", &url]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
 }

@@ -50,8 +50,7 @@ impl Shards {
         let share = share(self.count, u32::try_from(living).unwrap_or(u32::MAX));
         self.ask_back(share);
         let leased = self.leased(SHARD).await?;
-        let is_free =
-            |shard: &u32| leased.get(shard).is_none_or(|entry| !is_alive(entry, now));
+        let is_free = |shard: &u32| leased.get(shard).is_none_or(|entry| !is_alive(entry, now));
         for shard in order(self.count, seat).filter(is_free) {
             if self.state().most_are_held(share) {
                 return Ok(());
@@ -125,7 +124,8 @@ impl Shards {
         let held = state.held.iter().flatten().count();
         let asked = state.held.iter().flatten().filter(|held| recently(held)).count();
         let above = held.saturating_sub(asked).saturating_sub(share as usize);
-        let others = state.held.iter_mut().enumerate().filter_map(|(n, held)| Some((n, held.as_mut()?)));
+        let others =
+            state.held.iter_mut().enumerate().filter_map(|(n, held)| Some((n, held.as_mut()?)));
         for (shard, held) in others.filter(|(_, held)| !recently(held)).take(above) {
             held.wanted = Some(Instant::now());
             // Whoever would hear of it may be gone.

@@ -175,7 +175,11 @@ async fn owners_on_one_redis_lose_nothing() {
 }
 
 /// Over how many shards, for a tenant.
-async fn join(ledger: &Arc<dyn Ledger>, owner: &str, shards: Option<u32>) -> Result<Arc<Shards>, Error> {
+async fn join(
+    ledger: &Arc<dyn Ledger>,
+    owner: &str,
+    shards: Option<u32>,
+) -> Result<Arc<Shards>, Error> {
     let options = Options { shards, lease: LEASE };
     let joined = Shards::join(Arc::clone(ledger), TENANT, owner.into(), options).await;
     joined.map(|(shards, _)| shards)

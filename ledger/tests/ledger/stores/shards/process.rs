@@ -209,8 +209,11 @@ impl Own {
 
 /// Every instant is to begin, however late it is, and to be tried until it has taken effect.
 fn definition(name: &str) -> Definition {
-    let policy =
-        Policy { misfire: Misfire::FireAll { cap: 10_000 }, overlap: Overlap::Allow, ..Policy::default() };
+    let policy = Policy {
+        misfire: Misfire::FireAll { cap: 10_000 },
+        overlap: Overlap::Allow,
+        ..Policy::default()
+    };
     let (base, cap) = (Duration::from_millis(20), Duration::from_millis(500));
     let retry = Retry { attempts: u32::MAX, base, cap };
     let spec = Spec::parse(&format!("@every {}ms", PERIOD / 1_000_000)).unwrap();
