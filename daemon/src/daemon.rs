@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use cronx_scheduler::{Options, RealTime};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::file::{Jobs, Settings};
 use crate::group::Groups;
-use crate::ledger::{Held, Place};
+use crate::ledger::{Opened, Place};
 use crate::log::{Event, Log, count};
 use crate::notify;
 use crate::serve::{self, Told};
 use crate::set::Set;
+use crate::shards::Part;
 
 /// How long the threads have that still do something when all is over.
 const LAST: Duration = Duration::from_millis(500);
@@ -40,7 +42,8 @@ struct Daemon {
     told: Arc<Told>,
     groups: Arc<Groups>,
     log: Log,
-    held: Held,
+    /// Where others have jobs too.
+    part: Option<(Arc<Part>, JoinHandle<Error>)>,
 }
 
 /// What it is told to do.
@@ -66,14 +69,14 @@ pub fn run(start: Start, log: &Log) -> Result<()> {
     let runtime = runtime(&jobs.settings).context("cannot start the workers")?;
     let done = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        // Whoever waits for another daemon to end can be told that there is no need.
+        // A ledger that does not answer keeps nobody from ending.
         let mut daemon = tokio::select! {
             started = Daemon::start(start, jobs, &runtime, log) => started?,
             () = signals.stop() => return Ok(()),
         };
-        let lost = daemon.serve(&mut signals).await;
+        let done = daemon.serve(&mut signals).await;
         daemon.stop(&mut signals).await;
-        daemon.held.end(lost).await
+        done
     });
     runtime.shutdown_timeout(LAST);
     done
@@ -110,33 +113,39 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
-        let opened = start.ledger.open(log).await;
-        let (store, held) = opened.context("cannot open the ledger")?;
+        let opened = start.ledger.open(settings.lease.0).await;
+        let Opened { store, shards } = opened.context("cannot open the ledger")?;
         let options = Options { store, ..options(&settings, runtime) };
-        let set = Set::start(options, Arc::clone(&groups), log)?;
+        let ours = shards.as_ref().map(|(shards, _)| Arc::clone(shards));
+        let set = Set::start(options, ours, Arc::clone(&groups), log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
         tokio::spawn(serve::serve(listener, Arc::clone(&told)));
         log(&Event::Ready { listen, jobs: jobs.plans.len() });
         notify::ready();
-        Ok(Self { start, settings, told, groups, log: Arc::clone(log), held })
+        let part = shards.map(|(shards, changes)| {
+            let (set, log) = (Arc::clone(&told.set), Arc::clone(log));
+            let part = Arc::new(Part { shards, set, log });
+            (Arc::clone(&part), tokio::spawn(part.tend(changes)))
+        });
+        Ok(Self { start, settings, told, groups, log: Arc::clone(log), part })
     }
 
-    /// Until it is told to stop, or loses its jobs: says whether it did.
-    async fn serve(&mut self, signals: &mut Signals) -> bool {
+    /// Until it is told to stop. An error is of a ledger that has forgotten all.
+    async fn serve(&mut self, signals: &mut Signals) -> Result<()> {
         loop {
             let next = tokio::select! {
                 next = signals.next() => next,
-                () = self.held.lost() => return true,
+                error = failed(self.part.as_mut()) => return Err(error),
             };
             if next != SignalKind::hangup() {
-                return false;
+                return Ok(());
             }
             // A file that cannot be read to its end keeps nobody from ending.
             tokio::select! {
                 () = self.reload() => {}
-                () = signals.stop() => return false,
+                () = signals.stop() => return Ok(()),
             }
         }
     }
@@ -178,10 +187,15 @@ impl Daemon {
 
     async fn stop(&self, signals: &mut Signals) {
         notify::stopping();
+        if let Some((_, tending)) = &self.part {
+            tending.abort();
+        }
         let most = self.settings.drain.0;
         let busy: u64 = self.told.set.views().iter().map(|view| view.status.busy).sum();
         let waits = format!("draining: {} may take {most:?}", count(busy as usize, "run"));
         (self.log)(&Event::Note(&waits));
+        let part = self.part.as_ref().map(|(part, _)| Arc::clone(part));
+        let giving = part.clone().map(|part| tokio::spawn(async move { part.withdraw().await }));
         let drained = self.drain(most, signals).await;
         let patience = match drained {
             Drained::Hurried => Duration::ZERO,
@@ -189,6 +203,12 @@ impl Daemon {
         };
         let groups = Arc::clone(&self.groups);
         let ended = tokio::task::block_in_place(move || groups.end_all(patience));
+        if let Some(giving) = giving {
+            giving.abort();
+        }
+        if let Some(part) = part {
+            part.end().await;
+        }
         let text = match drained {
             Drained::Whole if ended == 0 => "drained".to_owned(),
             Drained::Whole => {
@@ -207,6 +227,14 @@ impl Daemon {
             drained = drain => if drained.unwrap_or(false) { Drained::Whole } else { Drained::Late },
             () = signals.stop() => Drained::Hurried,
         }
+    }
+}
+
+/// Where others have jobs too, until there is no more to be had of them.
+async fn failed(part: Option<&mut (Arc<Part>, JoinHandle<Error>)>) -> Error {
+    match part {
+        Some((_, tending)) => tending.await.unwrap_or_else(Error::from),
+        None => std::future::pending().await,
     }
 }
 

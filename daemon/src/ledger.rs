@@ -6,18 +6,17 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use cronx_ledger::shards::{self, Change};
 use cronx_ledger::sqlite::{Options, Sqlite};
-use cronx_ledger::{Firings, Ledger, Tenure};
+use cronx_ledger::{Firings, Ledger, Shards, Tenure};
 use cronx_scheduler::{Memory, Store, Utc};
 
 pub use audit::{Audit, Census, Count, Written};
-pub(crate) use server::Held;
 pub use server::Server;
-
-use crate::log::Log;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Whose jobs they are; a daemon has those of one tenant.
 const TENANT: &str = "cronx";
@@ -31,8 +30,21 @@ pub enum Place {
     Memory,
     /// A file; its folder is made where there is none.
     File(PathBuf),
-    /// A server, for daemons on many machines: one has the jobs, and the others wait until it ends.
+    /// A server, for daemons on many machines: each has its share of the jobs.
     Server(Server),
+}
+
+/// A ledger that is written.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    /// Where others have jobs too: ours, and what becomes of them.
+    pub(crate) shards: Option<(Arc<Shards>, UnboundedReceiver<Change>)>,
+}
+
+impl Opened {
+    fn alone(store: impl Store) -> Self {
+        Self { store: Arc::new(store), shards: None }
+    }
 }
 
 impl Place {
@@ -60,20 +72,23 @@ impl Place {
         Ok(Self::in_folder(&folder::of_jobs(jobs)?))
     }
 
-    /// Opens it to write; on a server, once the jobs are ours.
-    pub(crate) async fn open(&self, log: &Log) -> Result<(Arc<dyn Store>, Held)> {
+    /// Opens it to write. On a server, others have its jobs when we are unheard of for as long as a lease.
+    pub(crate) async fn open(&self, lease: Duration) -> Result<Opened> {
         let path = match self {
-            Self::Memory => return Ok((Arc::new(Memory::default()), Held::whole())),
+            Self::Memory => return Ok(Opened::alone(Memory::default())),
             Self::File(path) => safe(path, true)?,
             Self::Server(server) => {
                 let (ledger, owner): (_, Arc<str>) = (server.connect(true).await?, owner().into());
-                let (held, tenure) = Held::lease(&ledger, Arc::clone(&owner), log).await?;
-                return Ok((Arc::new(Firings::new(ledger, TENANT, owner, tenure)), held));
+                let options = shards::Options { shards: None, lease };
+                let joined = Shards::join(Arc::clone(&ledger), TENANT, Arc::clone(&owner), options);
+                let (shards, changes) = joined.await?;
+                let tenure = Tenure::Shards(Arc::clone(&shards));
+                let opened = Opened::alone(Firings::new(ledger, TENANT, owner, tenure));
+                return Ok(Opened { shards: Some((shards, changes)), ..opened });
             }
         };
         let ledger = Arc::new(Sqlite::open(&path, &Options::default())?);
-        let firings = Firings::new(ledger, TENANT, owner().into(), Tenure::Store);
-        Ok((Arc::new(firings), Held::whole()))
+        Ok(Opened::alone(Firings::new(ledger, TENANT, owner().into(), Tenure::Store)))
     }
 
     /// Opens it to look, beside whoever writes.

@@ -18,10 +18,16 @@
 //!  jobs.toml ─► file ─► set ─────► scheduler ─► command, call
 //!               whole   what is    on time      group: a run's processes
 //!               or not  new, gone        └────► watch ─► metrics, status ─► serve
-//!                                                  └───► ledger: what outlives the daemon
+//!                       ▲                          └───► ledger: what outlives the daemon
+//!                       └─ shards: which jobs are here ◄───┘
 //! ```
 //! [`run`] goes on until SIGTERM or SIGINT: then nothing new starts, and what runs has a time to end. At
 //! SIGHUP the file is read again; one that is refused changes nothing.
+//!
+//! Daemons whose ledger is on one server share its jobs, if all have the same file: a job is in a shard, and a
+//! daemon has the jobs of the shards that it has leased. A shard moves to another daemon when nothing of it
+//! runs, when its daemon ends, or when that was not heard of for its lease; there its jobs go on where the
+//! ledger says. A run that outlives that is begun again there, by a larger fence.
 //!
 //! **What it does not do.** It prints nothing: what there is to tell is an [`Event`], for a [`Log`]. It
 //! decides nothing about time: that is the scheduler's. It runs no shell that the file does not name.
@@ -39,6 +45,7 @@ mod metrics;
 mod notify;
 mod serve;
 mod set;
+mod shards;
 mod status;
 mod watch;
 

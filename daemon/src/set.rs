@@ -1,11 +1,12 @@
 //! The jobs that run, and how one set becomes another: by name, and only where they differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use cronx_ledger::Shards;
 use cronx_scheduler::{
     Definition, Error, Job, JobStatus, Options, Run, Scheduler, SkipCounts, Status, Work,
 };
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::file::{Action, Jobs, Plan};
 use crate::group::Groups;
-use crate::log::Log;
+use crate::log::{Event, Log};
 use crate::metrics::Metrics;
 use crate::watch::Watch;
 use crate::{call, command};
@@ -24,7 +25,9 @@ const FULL: Duration = Duration::from_millis(1);
 pub(crate) struct Set {
     /// Until it is drained.
     scheduler: RwLock<Option<Scheduler>>,
-    jobs: Mutex<BTreeMap<Arc<str>, Running>>,
+    jobs: Mutex<Here>,
+    /// Where others have jobs too.
+    shards: Option<Arc<Shards>>,
     watch: Arc<Watch>,
     groups: Arc<Groups>,
     log: Log,
@@ -33,8 +36,17 @@ pub(crate) struct Set {
     has_jobs: AtomicBool,
 }
 
+/// What the file says, and what of it is here.
+#[derive(Default)]
+struct Here {
+    plans: BTreeMap<Arc<str>, Arc<Plan>>,
+    running: BTreeMap<Arc<str>, Running>,
+    /// The shards whose jobs are here.
+    shards: BTreeSet<u32>,
+}
+
 /// A job that is there.
-struct Running {
+pub(crate) struct Running {
     plan: Arc<Plan>,
     job: Job,
     seats: Option<Seats>,
@@ -81,9 +93,11 @@ impl fmt::Display for Changes {
 }
 
 impl Set {
-    /// One without jobs. `options` have the store that remembers.
+    /// One without jobs. `options` have the store that remembers; where that is for many, its jobs are those
+    /// of the shards that are [gained](Self::gain).
     pub(crate) fn start(
         mut options: Options,
+        shards: Option<Arc<Shards>>,
         groups: Arc<Groups>,
         log: &Log,
     ) -> Result<Self, Error> {
@@ -94,37 +108,94 @@ impl Set {
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
         let (log, has_jobs) = (Arc::clone(log), AtomicBool::new(false));
-        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs })
+        Ok(Self { scheduler, jobs, shards, watch, groups, log, metrics, has_jobs })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
     pub(crate) fn become_as(&self, file: &Jobs) -> Result<Changes, Error> {
-        let mut jobs = self.jobs();
+        let mut here = self.jobs();
         let mut changes = Changes::default();
-        let gone: Vec<_> =
-            jobs.keys().filter(|name| !file.plans.contains_key(*name)).cloned().collect();
-        for name in gone {
+        let plans = std::mem::take(&mut here.plans);
+        for name in plans.keys().filter(|name| !file.plans.contains_key(*name)) {
             changes.removed += 1;
-            self.remove(&mut jobs, &name);
+            self.remove(&mut here.running, name);
         }
         let mut failed = None;
         for (name, plan) in &file.plans {
-            let old = jobs.remove(name);
-            let what = match &old {
-                Some(old) if old.plan == *plan => &mut changes.kept,
+            let what = match plans.get(name) {
+                Some(old) if old == plan => &mut changes.kept,
                 Some(_) => &mut changes.changed,
                 None => &mut changes.added,
             };
-            match self.turn(name, old, plan) {
-                Ok(running) => {
-                    *what += 1;
-                    jobs.insert(Arc::clone(name), running);
+            if self.is_here(&here, name) {
+                let old = here.running.remove(name);
+                match self.turn(name, old, plan) {
+                    Ok(running) => _ = here.running.insert(Arc::clone(name), running),
+                    Err(error) => {
+                        failed = Some(error);
+                        continue;
+                    }
                 }
-                Err(error) => failed = Some(error),
             }
+            *what += 1;
+            here.plans.insert(Arc::clone(name), Arc::clone(plan));
         }
         self.has_jobs.store(true, Ordering::Relaxed);
         failed.map_or(Ok(changes), Err)
+    }
+
+    /// Whether a job is ours to run.
+    fn is_here(&self, here: &Here, name: &str) -> bool {
+        let shards = self.shards.as_ref();
+        shards.is_none_or(|shards| here.shards.contains(&shards.shard_of(name)))
+    }
+
+    fn shard_of(&self, name: &str) -> Option<u32> {
+        self.shards.as_ref().map(|shards| shards.shard_of(name))
+    }
+
+    /// A shard is ours: its jobs go on where the ledger says, with what is [left](Self::leave) of them here.
+    /// Gives their number.
+    pub(crate) fn gain(&self, shard: u32, mut left: BTreeMap<Arc<str>, Running>) -> usize {
+        let mut here = self.jobs();
+        here.shards.insert(shard);
+        let plans: Vec<_> =
+            here.plans.iter().map(|(name, plan)| (name.clone(), plan.clone())).collect();
+        let mut count = 0;
+        for (name, plan) in plans.iter().filter(|(name, _)| self.shard_of(name) == Some(shard)) {
+            let (seats, skipped) = match left.remove(name) {
+                Some(old) => (old.seats_of(plan), sum(&old.skipped, &old.job.status().skipped)),
+                None => (plan.limit().map(Seats::new), SkipCounts::default()),
+            };
+            match self.add(name, plan, seats, skipped, false) {
+                Ok(running) => {
+                    count += 1;
+                    here.running.insert(Arc::clone(name), running);
+                }
+                Err(error) => (self.log)(&Event::Note(&format!("{name} is not added: {error}"))),
+            }
+        }
+        count
+    }
+
+    /// A shard is not ours, or not to be: nothing of its jobs starts here any more, and what runs goes on.
+    /// Gives them.
+    pub(crate) fn leave(&self, shard: u32) -> BTreeMap<Arc<str>, Running> {
+        let mut here = self.jobs();
+        here.shards.remove(&shard);
+        let left: BTreeMap<_, _> =
+            here.running.extract_if(.., |name, _| self.shard_of(name) == Some(shard)).collect();
+        for (name, running) in &left {
+            running.job.leave();
+            self.watch.pass_on(name);
+        }
+        left
+    }
+
+    /// Whether something of a shard runs here.
+    pub(crate) fn is_busy(&self, shard: u32) -> bool {
+        let is_of = |(name, _): &(&Arc<str>, &Running)| self.shard_of(name) == Some(shard);
+        self.jobs().running.iter().filter(is_of).any(|(_, running)| running.is_busy())
     }
 
     fn remove(&self, jobs: &mut BTreeMap<Arc<str>, Running>, name: &Arc<str>) {
@@ -143,7 +214,8 @@ impl Set {
     ) -> Result<Running, Error> {
         let Some(old) = old else {
             let seats = plan.limit().map(Seats::new);
-            let is_new = self.has_jobs.load(Ordering::Relaxed);
+            // Where others have jobs, one of them may have begun it; and whoever removed it has forgotten it.
+            let is_new = self.shards.is_none() && self.has_jobs.load(Ordering::Relaxed);
             return self.add(name, plan, seats, SkipCounts::default(), is_new);
         };
         if old.plan == *plan {
@@ -151,8 +223,7 @@ impl Set {
         }
         let skipped = sum(&old.skipped, &old.job.status().skipped);
         old.job.cancel();
-        let same = |most: &usize| old.seats.as_ref().filter(|seats| seats.most == *most).cloned();
-        let seats = plan.limit().map(|most| same(&most).unwrap_or_else(|| Seats::new(most)));
+        let seats = old.seats_of(plan);
         // What it has missed by another schedule, it has not missed.
         self.add(name, plan, seats, skipped, !old.plan.is_due_as(plan))
     }
@@ -222,7 +293,7 @@ impl Set {
                 last: self.watch.last(name),
             }
         };
-        self.jobs().iter().map(view).collect()
+        self.jobs().running.iter().map(view).collect()
     }
 
     /// How the scheduler stands; `None` once it drains.
@@ -237,8 +308,28 @@ impl Set {
         scheduler.is_none_or(|scheduler| scheduler.drain(most))
     }
 
-    fn jobs(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Running>> {
+    /// Over how many shards the jobs are spread, and which of those are here; nothing if no other daemon
+    /// has any.
+    pub(crate) fn shards(&self) -> Option<(u32, Vec<u32>)> {
+        let count = self.shards.as_ref()?.count();
+        Some((count, self.jobs().shards.iter().copied().collect()))
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Here> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// Whether some of it is at work, or waits for another attempt.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.job.status().busy > 0
+    }
+
+    /// The places for a plan that it has now: those that there are, if they are as many.
+    fn seats_of(&self, plan: &Plan) -> Option<Seats> {
+        let same = |most: &usize| self.seats.as_ref().filter(|seats| seats.most == *most).cloned();
+        plan.limit().map(|most| same(&most).unwrap_or_else(|| Seats::new(most)))
     }
 }
 

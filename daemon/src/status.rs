@@ -13,6 +13,7 @@ pub(crate) fn json(set: &Set, file: &Value) -> Value {
         "schema": "cronx.status/1",
         "phase": if scheduler.is_some() { "running" } else { "draining" },
         "file": file,
+        "ledger": set.shards().map(|(count, ours)| json!({ "shards": count, "ours": ours })),
         "scheduler": scheduler.as_ref().map(engine),
         "jobs": set.views().iter().map(job).collect::<Vec<_>>(),
     })
@@ -105,6 +106,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Paused => "paused",
         Phase::Ended => "ended",
         Phase::Cancelled => "cancelled",
+        Phase::Left => "left",
     }
 }
 

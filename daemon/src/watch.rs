@@ -40,11 +40,16 @@ impl Watch {
 
     /// A job is no more.
     pub(crate) fn leave(&self, job: &str) {
-        self.seen().last.remove(job);
-        self.metrics.forget(job);
+        self.pass_on(job);
         if let Err(error) = self.inner.forget(job) {
             (self.log)(&Event::Note(&format!("{job}: its cursor stays in the ledger: {error}")));
         }
+    }
+
+    /// A job goes on elsewhere.
+    pub(crate) fn pass_on(&self, job: &str) {
+        self.seen().last.remove(job);
+        self.metrics.forget(job);
     }
 
     /// The last run of a job that ended.

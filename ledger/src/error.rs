@@ -110,6 +110,28 @@ pub enum Error {
         /// As it is.
         answer: String,
     },
+    /// A tenant's jobs are spread otherwise.
+    #[error(
+        "{place} has the jobs of '{tenant}' in {found} shards, not in {asked}, and that stays so: ask for {found}"
+    )]
+    Spread {
+        /// Which store.
+        place: String,
+        /// Whose jobs.
+        tenant: String,
+        /// How many shards there are.
+        found: u32,
+        /// How many this owner was to find.
+        asked: u32,
+    },
+    /// A job that others have, or are to have.
+    #[error("'{job}' is in shard {shard}, which is not ours")]
+    NotOurs {
+        /// Its name.
+        job: String,
+        /// Where it is.
+        shard: u32,
+    },
     /// A system's call.
     #[error("cannot {what} {place}: {source}")]
     System {

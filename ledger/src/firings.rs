@@ -8,8 +8,9 @@ use cronx_scheduler::{
 };
 
 use crate::act::{Act, Guard, Reply};
-use crate::claim::{Bid, Claim, Fence, Verdict};
+use crate::claim::{Bid, Claim, Fence, Refusal, Verdict};
 use crate::key::{JobId, Key};
+use crate::shards::Shards;
 use crate::{Error, Ledger};
 
 /// How much of what a run says of itself is kept, bytes.
@@ -17,13 +18,19 @@ const SAID_MOST: usize = 1024;
 
 /// By what right an owner has the jobs that he joins: in each case nobody else can have them, so that what
 /// others left in flight is free.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Tenure {
     /// The whole store is locked as long as the process lives.
     Store,
     /// He holds this, and every write checks that he still does.
     Lease(Guard),
+    /// He holds some of the shards; a job of another is refused. A store that does not answer is asked again
+    /// for as long as the shard is his.
+    Shards(Arc<Shards>),
 }
+
+/// By which name, and by what that he must hold.
+type Right = (Arc<str>, Option<Guard>);
 
 /// The firings of a scheduler's jobs, written down in a ledger.
 ///
@@ -45,17 +52,23 @@ impl Firings {
         JobId::new(&self.tenant, name)
     }
 
-    fn guard(&self) -> Option<Guard> {
+    fn right(&self, job: &JobId) -> Result<Right, Error> {
+        let owner = Arc::clone(&self.owner);
         match &self.tenure {
-            Tenure::Store => None,
-            Tenure::Lease(guard) => Some(guard.clone()),
+            Tenure::Store => Ok((owner, None)),
+            Tenure::Lease(guard) => Ok((owner, Some(guard.clone()))),
+            Tenure::Shards(shards) => {
+                let right = shards.right(job.job()).map(|right| (right.owner, Some(right.guard)));
+                right.ok_or_else(|| shards.not_ours(job.job()))
+            }
         }
     }
 
     fn begin_act(&self, firing: &Firing) -> Result<Act, Error> {
         let job = self.job(&firing.job)?;
+        let (owner, guard) = self.right(&job)?;
         let claim = Claim {
-            owner: Arc::clone(&self.owner),
+            owner,
             bid: Bid(firing.trace.0),
             fingerprint: None,
             // As long as its owner: whoever comes after him knows that he is gone.
@@ -63,7 +76,7 @@ impl Firings {
             sole: true,
         };
         let decides = firing.trigger.is_none().then_some((firing.after, firing.nominal));
-        Ok(Act::Begin { key: key(&job, firing), job, claim, decides, guard: self.guard() })
+        Ok(Act::Begin { key: key(&job, firing), job, claim, decides, guard })
     }
 
     fn end_act(&self, run: &Run) -> Result<Act, Error> {
@@ -77,21 +90,54 @@ impl Firings {
 
     fn skip_act(&self, skipped: &Skipped) -> Result<Act, Error> {
         let Skipped { after, through, .. } = *skipped;
-        Ok(Act::Skip { job: self.job(&skipped.job)?, after, through, guard: self.guard() })
+        let job = self.job(&skipped.job)?;
+        let (_, guard) = self.right(&job)?;
+        Ok(Act::Skip { job, after, through, guard })
     }
 
-    /// Asks it, if it can be asked at all.
+    /// Asks it, if it can be asked at all. Of a job that another has there is nothing to be said.
     fn ask<'a, T: Send + 'a>(
         &'a self,
+        job: &'a str,
         act: Result<Act, Error>,
         read: fn(Reply) -> Result<T, Error>,
     ) -> Answer<'a, T> {
         match act {
-            Ok(act) => Answer::later(async move { Ok(read(self.ledger.act(act).await?)?) }),
+            Ok(act) => Answer::later(async move { Ok(read(self.answer(job, act).await?)?) }),
+            Err(Error::NotOurs { .. }) => Answer::now(read(FENCED).map_err(Into::into)),
             Err(error) => Answer::now(Err(error.into())),
         }
     }
+
+    async fn answer(&self, job: &str, act: Act) -> Result<Reply, Error> {
+        if let Tenure::Shards(shards) = &self.tenure {
+            loop {
+                match self.ledger.act(act.clone()).await {
+                    Err(Error::Unavailable { .. }) if shards.asks_again(job).await => {}
+                    // Another will have it.
+                    Err(Error::Unavailable { .. }) => return Ok(FENCED),
+                    answer => return answer,
+                }
+            }
+        }
+        self.ledger.act(act).await
+    }
+
+    fn answer_and_wait(&self, job: &str, act: Act) -> Result<Reply, Error> {
+        if let Tenure::Shards(shards) = &self.tenure {
+            loop {
+                match self.ledger.act_and_wait(act.clone()) {
+                    Err(Error::Unavailable { .. }) if shards.asks_again_and_waits(job) => {}
+                    Ok(FENCED) => return Err(shards.not_ours(job)),
+                    answer => return answer,
+                }
+            }
+        }
+        self.ledger.act_and_wait(act)
+    }
 }
+
+const FENCED: Reply = Reply::Verdict(Verdict::Refused(Refusal::Fenced));
 
 fn key(job: &JobId, firing: &Firing) -> Key {
     match firing.trigger {
@@ -139,9 +185,9 @@ fn said(outcome: &Outcome) -> Arc<str> {
 
 impl Store for Firings {
     fn resume(&self, job: &Arc<str>, now: Utc) -> Result<Resumed, StoreError> {
-        let (job, owner) = (self.job(job)?, Arc::clone(&self.owner));
-        let reply = self.ledger.act_and_wait(Act::Join { job, now, owner, guard: self.guard() })?;
-        match reply {
+        let id = self.job(job)?;
+        let (owner, guard) = self.right(&id)?;
+        match self.answer_and_wait(job, Act::Join { job: id, now, owner, guard })? {
             Reply::Joined { cursor, open } => Ok(Resumed { cursor, open }),
             other => Err(unfit(&other).into()),
         }
@@ -151,7 +197,7 @@ impl Store for Firings {
         if firing.job.shared().is_none() {
             return Answer::now(Ok(Permit::Granted(0)));
         }
-        self.ask(self.begin_act(firing), permit)
+        self.ask(&firing.job, self.begin_act(firing), permit)
     }
 
     fn end<'a>(&'a self, run: &'a Run) -> Answer<'a, ()> {
@@ -159,16 +205,17 @@ impl Store for Firings {
         if run.fence == 0 {
             return Answer::now(Ok(()));
         }
-        self.ask(self.end_act(run), noted)
+        self.ask(&run.firing.job, self.end_act(run), noted)
     }
 
     fn skip<'a>(&'a self, skipped: &'a Skipped) -> Answer<'a, ()> {
-        self.ask(self.skip_act(skipped), noted)
+        self.ask(&skipped.job, self.skip_act(skipped), noted)
     }
 
     fn forget(&self, job: &str) -> Result<(), StoreError> {
-        let (job, owner) = (self.job(job)?, Arc::clone(&self.owner));
-        noted(self.ledger.act_and_wait(Act::Forget { job, owner, guard: self.guard() })?)?;
+        let id = self.job(job)?;
+        let (owner, guard) = self.right(&id)?;
+        noted(self.answer_and_wait(job, Act::Forget { job: id, owner, guard })?)?;
         Ok(())
     }
 }

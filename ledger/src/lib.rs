@@ -22,6 +22,8 @@
 //! the same for every store. A store keeps two tables: *entries*, one for each key, and *courses*, one for
 //! each job: how far its instants are decided.
 //!
+//! Owners on many machines have [`shards`] of a tenant's jobs, each leased: every write checks its fence.
+//!
 //! **What it does not do.** It decides nothing about time, runs nothing, and prints nothing.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
@@ -45,6 +47,7 @@ pub mod redis;
 mod row;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod server;
+pub mod shards;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod store;
@@ -58,5 +61,6 @@ pub use firings::{Firings, Tenure};
 pub use key::{JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, TENANT_MOST};
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use once::Once;
+pub use shards::Shards;
 pub use store::{Ledger, Look, Pending, Row};
 pub use tenure::Lease;

@@ -5,10 +5,12 @@
 //! next one has a larger fence, and it is the store that compares. So nobody's clock but the store's counts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use crate::act::{Act, Guard, Reply};
 use crate::claim::{Bid, Claim, Refusal, Verdict};
@@ -19,7 +21,9 @@ use crate::{Error, Ledger};
 pub struct Lease {
     ledger: Arc<dyn Ledger>,
     guard: Guard,
-    lost: watch::Receiver<bool>,
+    length: Duration,
+    /// When its last claim or renewal was asked for, by our clock; nothing once it is lost.
+    asked: watch::Receiver<Option<Instant>>,
     keeper: JoinHandle<()>,
 }
 
@@ -32,35 +36,47 @@ impl Lease {
         owner: Arc<str>,
         length: Duration,
     ) -> Result<Self, Error> {
-        let mut bid = 0;
-        let fence = loop {
-            bid += 1;
-            let claim = Claim {
-                owner: Arc::clone(&owner),
-                bid: Bid(bid),
-                fingerprint: None,
-                lease: length,
-                sole: false,
-            };
-            match ledger.act(Act::Claim { key: key.clone(), claim }).await? {
-                Reply::Verdict(Verdict::Granted { fence, .. }) => break fence,
-                Reply::Verdict(Verdict::Refused(Refusal::InFlight { .. })) => {}
-                other => return Err(Error::Answer { answer: format!("{other:?}") }),
+        loop {
+            if let Some(lease) = Self::try_take(&ledger, &key, &owner, length).await? {
+                return Ok(lease);
             }
-            tokio::time::sleep(length / 4).await;
-        };
-        Ok(Self::kept(ledger, Guard { key, fence }, length))
+            sleep(length / 4).await;
+        }
     }
 
-    fn kept(ledger: Arc<dyn Ledger>, guard: Guard, length: Duration) -> Self {
-        let (tell, lost) = watch::channel(false);
+    /// The same, if nobody has it. Needs a runtime.
+    pub async fn try_take(
+        ledger: &Arc<dyn Ledger>,
+        key: &Key,
+        owner: &Arc<str>,
+        length: Duration,
+    ) -> Result<Option<Self>, Error> {
+        let asked = Instant::now();
+        let claim = Claim {
+            owner: Arc::clone(owner),
+            bid: bid(),
+            fingerprint: None,
+            lease: length,
+            sole: false,
+        };
+        match ledger.act(Act::Claim { key: key.clone(), claim }).await? {
+            Reply::Verdict(Verdict::Granted { fence, .. }) => {
+                let guard = Guard { key: key.clone(), fence };
+                Ok(Some(Self::kept(Arc::clone(ledger), guard, length, asked)))
+            }
+            Reply::Verdict(Verdict::Refused(Refusal::InFlight { .. })) => Ok(None),
+            other => Err(Error::Answer { answer: format!("{other:?}") }),
+        }
+    }
+
+    fn kept(ledger: Arc<dyn Ledger>, guard: Guard, length: Duration, asked: Instant) -> Self {
+        let (tell, asked) = watch::channel(Some(asked));
         let (store, kept) = (Arc::clone(&ledger), guard.clone());
         let keeper = tokio::spawn(async move {
-            keep(&*store, &kept, length).await;
-            // Whoever would listen may be gone.
-            let _ = tell.send(true);
+            keep(&*store, &kept, length, &tell).await;
+            tell.send_replace(None);
         });
-        Self { ledger, guard, lost, keeper }
+        Self { ledger, guard, length, asked, keeper }
     }
 
     /// What shows that it is ours.
@@ -68,10 +84,24 @@ impl Lease {
         &self.guard
     }
 
+    /// Whether it is ours, by our own clock, which an owner that was stopped has looked at before he goes on.
+    pub fn is_held(&self) -> bool {
+        self.asked.borrow().is_some_and(|asked| Instant::now() < end(asked, self.length))
+    }
+
+    /// How long it has at least been since the store last heard that we live; nothing once it is lost.
+    pub(crate) fn unheard(&self) -> Option<Duration> {
+        self.asked.borrow().map(|asked| asked.elapsed())
+    }
+
     /// Waits until it is lost: another has it, or for as long as it lasts nobody could be told that we live.
-    pub async fn lost(&mut self) {
-        // Whoever would tell is there as long as this is.
-        let _ = self.lost.wait_for(|lost| *lost).await;
+    /// Whoever waits need not have it any more.
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut asked = self.asked.clone();
+        async move {
+            // Its keeper is gone with it.
+            let _ = asked.wait_for(Option::is_none).await;
+        }
     }
 
     /// Lets another have it at once.
@@ -88,19 +118,45 @@ impl Drop for Lease {
     }
 }
 
-/// Renews it three times in its length, until it is lost.
-async fn keep(ledger: &dyn Ledger, guard: &Guard, length: Duration) {
-    let mut last = Instant::now();
-    while last.elapsed() < length {
-        tokio::time::sleep(length / 3).await;
+/// One that this process has never asked with.
+pub(crate) fn bid() -> Bid {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    Bid(u128::from(ASKED.fetch_add(1, Ordering::Relaxed)) + 1)
+}
+
+/// Until when it is ours, by our clock. By the store's it lasts longer: by an eighth, since no two clocks go
+/// alike, and by the way to it.
+fn end(asked: Instant, length: Duration) -> Instant {
+    asked + length / 8 * 7
+}
+
+/// Renews it three times in its length, until it is lost; more often while the store does not answer.
+async fn keep(
+    ledger: &dyn Ledger,
+    guard: &Guard,
+    length: Duration,
+    tell: &watch::Sender<Option<Instant>>,
+) {
+    let mut wait = length / 3;
+    let Some(mut last) = *tell.borrow() else { return };
+    loop {
+        let end = end(last, length);
+        sleep_until(end.min(Instant::now() + wait).into()).await;
         let asked = Instant::now();
+        if asked >= end {
+            return;
+        }
         let (key, fence) = (guard.key.clone(), guard.fence);
         let renew = ledger.act(Act::Renew { key, fence, lease: length });
-        match tokio::time::timeout(length, renew).await {
-            Ok(Ok(Reply::Verdict(Verdict::Kept))) => last = asked,
-            Ok(Ok(_)) => return,
+        wait = match timeout_at(end.into(), renew).await {
+            Ok(Ok(Reply::Verdict(Verdict::Kept))) => {
+                last = asked;
+                tell.send_replace(Some(last));
+                length / 3
+            }
+            Ok(Ok(_)) | Err(_) => return,
             // It may answer again before it is too late.
-            Ok(Err(_)) | Err(_) => {}
-        }
+            Ok(Err(_)) => length / 12,
+        };
     }
 }

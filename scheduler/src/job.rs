@@ -77,6 +77,15 @@ pub enum Phase {
     Ended,
     /// It was cancelled.
     Cancelled,
+    /// It is to go on elsewhere: see [`Job::leave`].
+    Left,
+}
+
+impl Phase {
+    /// Whether nothing of it is to start here any more, not even another attempt.
+    pub(crate) fn is_gone(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Left)
+    }
 }
 
 /// A job at one instant.
@@ -242,7 +251,8 @@ impl Core {
             0 => Phase::Active,
             1 => Phase::Paused,
             2 => Phase::Ended,
-            _ => Phase::Cancelled,
+            3 => Phase::Cancelled,
+            _ => Phase::Left,
         }
     }
 
@@ -376,6 +386,19 @@ impl Job {
         let did = alive.iter().any(|&phase| self.0.turn(phase, Phase::Cancelled));
         if did {
             // A full intake loses nothing: a timer of what is cancelled starts nothing.
+            let _ = self.1.ask(Request::Look(Arc::clone(&self.0)));
+        }
+        did
+    }
+
+    /// Ends it here, since it goes on elsewhere: for the store, a run that fails may be tried again, and
+    /// other attempts are left to whoever [resumes](crate::Store::resume) it. `true` for the first call that
+    /// finds it alive.
+    pub fn leave(&self) -> bool {
+        let here = [Phase::Active, Phase::Paused, Phase::Ended];
+        let did = here.iter().any(|&phase| self.0.turn(phase, Phase::Left));
+        if did {
+            // As above.
             let _ = self.1.ask(Request::Look(Arc::clone(&self.0)));
         }
         did

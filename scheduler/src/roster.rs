@@ -208,7 +208,21 @@ impl Roster {
         if let Some(key) = timer {
             self.wheel.cancel(key);
         }
+        if core.phase() == Phase::Left {
+            self.drop_retries(core);
+        }
         self.remove_if_over(slot);
+    }
+
+    /// Its other attempts are not made here.
+    fn drop_retries(&mut self, core: &Arc<Core>) {
+        for retry in &mut self.retries {
+            // Its place is free when its timer has found nothing there.
+            if retry.take_if(|(of, _)| Arc::ptr_eq(of, core)).is_some() {
+                self.busy -= 1;
+                core.release();
+            }
+        }
     }
 
     fn resume(&mut self, core: &Arc<Core>, desk: &mut impl Desk) {
@@ -224,7 +238,7 @@ impl Roster {
     }
 
     fn trigger(&mut self, core: &Arc<Core>, desk: &mut impl Desk) {
-        if self.closed || core.phase() == Phase::Cancelled || self.entries.of(core).is_none() {
+        if self.closed || core.phase().is_gone() || self.entries.of(core).is_none() {
             return;
         }
         let slot = core.slot.load(Ordering::Relaxed);
@@ -248,15 +262,15 @@ impl Roster {
             return;
         }
         let index = timer.tag & !RETRY;
+        self.free_retries.push(index);
         if let Some((core, firing)) = self.retries[index as usize].take() {
-            self.free_retries.push(index);
             let firing = Firing { popped: self.now.mono, trace: self.trace(), ..firing };
             self.hand_over_again(core, firing, desk);
         }
     }
 
     fn hand_over_again(&mut self, core: Arc<Core>, mut firing: Firing, desk: &mut impl Desk) {
-        if core.stops(firing.number) {
+        if core.stops(firing.number) || core.phase() == Phase::Left {
             return self.ended(&core, desk);
         }
         firing.number = core.number();
@@ -267,7 +281,7 @@ impl Roster {
 
     /// Gives it another attempt later, if its job allows one.
     fn try_again(&mut self, core: &Arc<Core>, firing: Firing) -> bool {
-        let over = core.phase() == Phase::Cancelled || core.stops(firing.number);
+        let over = core.phase().is_gone() || core.stops(firing.number);
         if self.closed || over {
             return false;
         }
@@ -373,7 +387,8 @@ impl Roster {
     /// What is over and has nothing at the desk is forgotten.
     fn remove_if_over(&mut self, slot: u32) {
         let over = self.entries.get(slot).is_some_and(|entry| {
-            let ended = matches!(entry.core.phase(), Phase::Ended | Phase::Cancelled);
+            let phase = entry.core.phase();
+            let ended = phase == Phase::Ended || phase.is_gone();
             ended && entry.core.busy() == 0 && entry.may_go()
         });
         if !over {

@@ -10,8 +10,8 @@ pub const LEDGER: &str = "CRONX_LEDGER";
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub struct Where {
-    /// The ledger: sqlite:PATH; postgres://, mysql:// or redis://USER:PASSWORD@HOST:PORT/DATABASE, where one
-    /// daemon has the jobs and others wait for its end; or memory:, which forgets all when the daemon ends.
+    /// The ledger: sqlite:PATH; postgres://, mysql:// or redis://USER:PASSWORD@HOST:PORT/DATABASE, where each
+    /// of many daemons has its share of the jobs, if all have the same file; or memory:, which forgets all when the daemon ends.
     /// Others can read a command line: a password is better in the variable [default: a file in the state
     /// folder]
     #[arg(long, value_name = "URL", env = LEDGER, hide_env_values = true, conflicts_with = "state")]

@@ -9,6 +9,7 @@ mod server;
 #[path = "../../ledger/tests/ledger/servers.rs"]
 #[allow(dead_code, reason = "the ledger's tests do more with a server")]
 mod servers;
+mod shards;
 
 use std::fs;
 use std::io::{Read, Write};

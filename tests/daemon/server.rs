@@ -1,11 +1,8 @@
 //! Daemons whose ledger is on a server, which the tests start.
 
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::job;
@@ -28,30 +25,12 @@ fn words(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
-/// One that waits does not say that it is ready.
-struct Waiting(Child);
-
-impl Waiting {
-    fn start(folder: &Path, text: &str, url: &str) -> Self {
-        let (jobs, said) = (folder.join("jobs.toml"), File::create(folder.join("said")).unwrap());
-        fs::write(&jobs, text).unwrap();
-        let mut command = Command::new(CRONX);
-        command.args(["run", "--listen", "127.0.0.1:0"]).arg(jobs).env("CRONX_LEDGER", url);
-        Self(command.stdin(Stdio::null()).stderr(said).spawn().unwrap())
-    }
-
-    fn terminate(&mut self) {
-        kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-/// A ledger is looked into, and what one daemon leaves the next one has.
+/// A ledger is looked into, and what one daemon leaves another has.
 fn one_after_the_other(url: &str) {
     let folder = TempDir::new().unwrap();
     let none = look("status", url);
     assert_eq!(none.status.code(), Some(2), "{none:?}");
-    let (file, said) = (folder.path().join("begun"), folder.path().join("said"));
+    let file = folder.path().join("begun");
     let date = format!("date -d \"$CRONX_NOMINAL\" +%s%3N >> {}", file.display());
     let shell = format!("{date}; echo ledger ${{CRONX_LEDGER-none}}");
     let more = "misfire = { fire-all = 1000 }\noverlap = 'allow'";
@@ -63,20 +42,19 @@ fn one_after_the_other(url: &str) {
     let says = |what| words(&look(what, url));
     assert!(says("status").contains(" tick\n"), "{}", says("status"));
     assert!(says("runs").contains("cronx/tick/"), "{}", says("runs"));
-    let mut second = Waiting::start(folder.path(), &text, url);
-    let heard = || fs::read_to_string(&said).unwrap();
-    eventually("that it waits", || heard().contains("another daemon has the jobs of "));
+    let mut second = start(&text, url);
     first.signal(Signal::SIGTERM);
     assert!(first.ended().success(), "{}", first.text());
-    eventually("that it has the jobs", || heard().contains("/status and /metrics"));
+    second.says(" is ours: 1 job\n");
     let seen = begun(&file).len();
     eventually("some more instants", || begun(&file).len() > seen + 5);
-    second.terminate();
+    second.signal(Signal::SIGTERM);
+    assert!(second.ended().success(), "{}", second.text());
     let begun = begun(&file);
     assert_eq!(gaps(&begun), 0, "{begun:?}");
     assert!(begun.values().all(|&times| times == 1), "{begun:?}");
     assert!(says("verify").ends_with(" 0 findings\n"), "{}", says("verify"));
-    assert!(!(heard() + &first.text()).contains(SECRET));
+    assert!(!(second.text() + &first.text()).contains(SECRET));
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Settings {
     pub drain: Span,
     /// How long a command that is told to end has for it.
     pub kill_after: Span,
+    /// How long a daemon may be unheard of, by a ledger on a server, before others have its jobs.
+    pub lease: Lease,
     /// As in [`cronx_scheduler::Options`], and so are the next ones.
     pub shards: Option<Count<64>>,
     /// Threads that start commands and make calls.
@@ -52,6 +54,7 @@ impl Default for Settings {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9310),
             drain: Span(Duration::from_secs(30)),
             kill_after: Span(Duration::from_secs(5)),
+            lease: Lease(Duration::from_secs(10)),
             shards: None,
             workers: None,
             running: None,
@@ -220,6 +223,24 @@ impl TryFrom<String> for Span {
 
     fn try_from(text: String) -> Result<Self, String> {
         parse_span(&text).map(Self)
+    }
+}
+
+/// A second to an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Lease(pub Duration);
+
+impl TryFrom<String> for Lease {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let span = parse_span(&text)?;
+        let (least, most) = (Duration::from_secs(1), Duration::from_hours(1));
+        if (least..=most).contains(&span) {
+            return Ok(Self(span));
+        }
+        Err(format!("'{text}': a lease is from 1s to 1h"))
     }
 }
 

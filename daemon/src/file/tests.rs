@@ -66,7 +66,7 @@ fn what_nobody_knows() {
     refused(
         &format!("{GOOD}[daemon]\nport = 80\n"),
         expect![
-            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`"
+            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`"
         ],
     );
     refused(

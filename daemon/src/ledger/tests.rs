@@ -11,8 +11,7 @@ fn mode(path: &Path, mode: u32) {
 }
 
 fn open(place: &Place) -> Result<Arc<dyn Store>> {
-    let log: Log = Arc::new(|_| {});
-    wait(place.open(&log)).map(|(store, _)| store)
+    wait(place.open(Duration::from_secs(1))).map(|opened| opened.store)
 }
 
 #[test]

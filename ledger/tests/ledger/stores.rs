@@ -23,6 +23,8 @@ mod owners;
 mod postgres;
 #[cfg(all(feature = "redis", feature = "sqlite"))]
 mod redis;
+#[cfg(feature = "postgres")]
+mod shards;
 
 /// What tests of servers ask.
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::Utc;
-use crate::job::{Core, Phase};
+use crate::job::Core;
 use crate::run::Firing;
 use crate::wheel::Key;
 use crate::work::Shot;
@@ -28,8 +28,8 @@ const _: () = assert!(size_of::<Option<Entry>>() == 40);
 impl Entry {
     /// Whether nothing of it is left to start.
     pub(super) fn may_go(&self) -> bool {
-        let cancelled = self.core.phase() == Phase::Cancelled;
-        cancelled || (self.core.waiting() == 0 && !self.stalled && self.timer.is_none())
+        self.core.phase().is_gone()
+            || (self.core.waiting() == 0 && !self.stalled && self.timer.is_none())
     }
 }
 

@@ -216,7 +216,7 @@ impl Roster {
             let core = Arc::clone(&entry.core);
             let policy = &core.options().policy;
             let full = policy.overlap != Overlap::Allow && core.busy() >= policy.limit.max(1);
-            if self.closed || full || core.phase() == Phase::Cancelled {
+            if self.closed || full || core.phase().is_gone() {
                 return;
             }
             let Some(firing) = self.entries.next(slot) else { return };

@@ -186,6 +186,29 @@ fn failures_are_tried_again_until_the_last() {
 }
 
 #[test]
+fn other_attempts_of_a_job_that_is_left_are_not_made_here() {
+    let mut table = Table::new(Utc(0));
+    let retry = Retry { attempts: 9, base: MINUTE, cap: MINUTE };
+    let options = JobOptions { retry, ..JobOptions::default() };
+    let job = |text| recurring(Spec::parse(text).unwrap(), options.clone());
+    let [left, kept] = ["0 * * * *", "@daily"].map(job);
+    table.fails = true;
+    table.add(Arc::clone(&left));
+    table.add(Arc::clone(&kept));
+    table.run_until(Utc(0) + 60 * MINUTE);
+    assert_eq!((table.started.len(), left.busy()), (1, 1));
+    assert!(left.turn(Phase::Active, Phase::Left));
+    table.ask(Request::Look(Arc::clone(&left)));
+    assert_eq!((left.busy(), table.roster.busy(), table.roster.jobs()), (0, 0, 1));
+    // Where it waited, others may.
+    table.ask(Request::Trigger(Arc::clone(&kept)));
+    table.run_for(30 * MINUTE);
+    let attempts: Vec<_> = table.started[1..].iter().map(|s| s.firing.attempt).collect();
+    assert_eq!(attempts, (1..=9).collect::<Vec<_>>());
+    assert_eq!((kept.busy(), table.roster.busy()), (0, 0));
+}
+
+#[test]
 fn jitter_is_a_jobs_own_and_moves_no_nominal_instant() {
     let mut table = Table::new(Utc(0));
     let options = JobOptions { jitter: 10 * SECOND, ..JobOptions::default() };

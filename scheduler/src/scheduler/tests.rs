@@ -265,6 +265,32 @@ fn what_takes_too_long_is_timed_out_and_tried_again() {
     assert!(scheduler.drain(PATIENCE));
 }
 
+/// What fails after its job has gone elsewhere is tried again there; what fails of one that is no more, is not.
+#[test]
+fn a_run_that_fails_is_tried_again_where_its_job_goes_on() {
+    for (goes_on, end) in [(true, Job::leave as fn(&Job) -> bool), (false, Job::cancel)] {
+        let (store, ears) = told(Permit::Granted(9), None);
+        let scheduler = start(store, |_| ());
+        let retry = Retry { attempts: 2, base: PATIENCE, cap: PATIENCE };
+        let options = JobOptions { retry, ..JobOptions::default() };
+        let gate = Arc::new(Gate::default());
+        let at = Arc::clone(&gate);
+        let work = Work::blocking(move |_| {
+            at.pass();
+            Err::<(), _>("no")
+        });
+        let job = scheduler.add(definition("job", "@daily", options), work).unwrap();
+        job.trigger_now().unwrap();
+        until(|| job.status().busy == 1);
+        assert!(end(&job) && !job.leave() && !job.cancel());
+        gate.open();
+        let run = ears.run();
+        assert_eq!((run.outcome, run.again), (Outcome::Failed("no".to_owned()), goes_on));
+        until(|| job.status().busy == 0);
+        assert!(scheduler.drain(PATIENCE));
+    }
+}
+
 #[test]
 fn a_run_that_is_told_to_stop_makes_room_for_the_next() {
     for blocking in [false, true] {

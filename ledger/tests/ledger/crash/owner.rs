@@ -1,4 +1,4 @@
-//! One life of a process: it holds the lease, walks over the job's instants, begins firings in any order,
+//! One life of a process: it holds the lease of a shard, is asked to give it back, walks over the job's instants, begins firings in any order,
 //! and lets them take effect.
 
 use std::sync::Arc;
@@ -26,6 +26,8 @@ struct Running {
 
 pub struct Owner {
     name: Arc<str>,
+    /// By which name it has the job: with a lease, another each time.
+    claimant: Arc<str>,
     /// What it believes to hold.
     guard: Option<Guard>,
     has_joined: bool,
@@ -40,8 +42,10 @@ pub struct Owner {
 impl Owner {
     pub fn born(world: &mut World) -> Self {
         world.lives += 1;
+        let name: Arc<str> = format!("life {}", world.lives).into();
         Self {
-            name: format!("life {}", world.lives).into(),
+            claimant: Arc::clone(&name),
+            name,
             guard: None,
             has_joined: false,
             cursor: Utc(0),
@@ -72,6 +76,9 @@ impl Owner {
         if !self.has_joined {
             return self.join(world);
         }
+        if world.leased && world.is_wild() && self.running.is_empty() && world.random.one_in(30) {
+            return self.give_back(world);
+        }
         match world.random.below(3) {
             0 => self.walk(world),
             _ => self.begin(world),
@@ -88,6 +95,7 @@ impl Owner {
         };
         match world.act(&act)? {
             Reply::Verdict(Verdict::Granted { fence, .. }) => {
+                self.claimant = format!("{}#{}", self.name, fence.0).into();
                 self.guard = Some(Guard { key: World::lease_key(), fence });
             }
             Reply::Verdict(Verdict::Refused(_)) => self.lose(),
@@ -103,8 +111,16 @@ impl Owner {
         self.waiting.clear();
     }
 
+    /// Others want it, and nothing of it runs.
+    fn give_back(&mut self, world: &mut World) -> Result<(), Ended> {
+        let guard = self.guard.take();
+        self.lose();
+        let Some(Guard { key, fence }) = guard else { return Ok(()) };
+        world.act(&Act::Fail { key, fence, why: "given back".into() }).map(|_| ())
+    }
+
     fn join(&mut self, world: &mut World) -> Result<(), Ended> {
-        let (job, owner, guard) = (world.job.clone(), self.name.clone(), self.guard.clone());
+        let (job, owner, guard) = (world.job.clone(), self.claimant.clone(), self.guard.clone());
         match world.act(&Act::Join { job, now: Utc(0), owner, guard })? {
             Reply::Joined { cursor, open } => {
                 (self.cursor, self.told, self.has_joined) = (cursor, cursor, true);
@@ -145,7 +161,7 @@ impl Owner {
         let act = Act::Begin {
             job: world.job.clone(),
             key: key.clone(),
-            claim: world.claim(&self.name.clone(), i64::MAX, true),
+            claim: world.claim(&self.claimant.clone(), i64::MAX, true),
             decides: Some((waiting.after, waiting.nominal)),
             guard: self.guard.clone(),
         };

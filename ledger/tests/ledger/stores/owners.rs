@@ -25,8 +25,12 @@ async fn owner(ledger: &Arc<dyn Ledger>, name: &str) -> Owner {
 }
 
 fn firing(nominal: i64, attempt: u32, trace: u128) -> Firing {
+    firing_of(&"job".into(), nominal, attempt, trace)
+}
+
+pub fn firing_of(job: &Arc<str>, nominal: i64, attempt: u32, trace: u128) -> Firing {
     Firing {
-        job: Arc::<str>::from("job").into(),
+        job: Arc::clone(job).into(),
         nominal: Utc(nominal),
         attempt,
         number: 0,

@@ -1,0 +1,113 @@
+//! The jobs of a daemon that is one of many: they come and go with the shards that it has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, anyhow};
+use cronx_ledger::Shards;
+use cronx_ledger::shards::Change;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::spawn_blocking;
+
+use crate::log::{Event, Log, count};
+use crate::set::Set;
+
+/// How long the jobs of a shard that others want may stand still until all of them do. What takes longer keeps
+/// its shard for now.
+const STANDS_STILL: Duration = Duration::from_secs(2);
+/// How often runs are looked at that must end first.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A daemon's part in what many have.
+pub(crate) struct Part {
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) set: Arc<Set>,
+    pub(crate) log: Log,
+}
+
+impl Part {
+    /// Starts and stops jobs as shards come and go; until the ledger is one that nothing can be asked of.
+    pub(crate) async fn tend(self: Arc<Self>, mut changes: UnboundedReceiver<Change>) -> Error {
+        loop {
+            match changes.recv().await {
+                Some(Change::Gained(shard)) => self.gain(shard).await,
+                Some(Change::Wanted(shard)) => self.let_go(shard).await,
+                Some(Change::Lost(shard)) => self.lose(shard).await,
+                Some(Change::Failing(error @ cronx_ledger::Error::Forgotten { .. })) => {
+                    return error.into();
+                }
+                Some(Change::Failing(error)) => self.note(&error.to_string()),
+                None => return anyhow!("nobody looks after the shards any more"),
+            }
+        }
+    }
+
+    fn note(&self, text: &str) {
+        (self.log)(&Event::Note(text));
+    }
+
+    async fn gain(&self, shard: u32) {
+        let set = Arc::clone(&self.set);
+        // One that panicked has added what it has.
+        let jobs = spawn_blocking(move || set.gain(shard, BTreeMap::new())).await.unwrap_or(0);
+        self.note(&format!("shard {shard} is ours: {}", count(jobs, "job")));
+    }
+
+    async fn lose(&self, shard: u32) {
+        let set = Arc::clone(&self.set);
+        let left = spawn_blocking(move || set.leave(shard).len()).await.unwrap_or(0);
+        self.note(&format!("shard {shard} is lost: {}", count(left, "job")));
+    }
+
+    /// Lets others have it, as soon as nothing of it runs.
+    async fn let_go(&self, shard: u32) {
+        // Nothing begins from here on, so what does not run now will not.
+        self.shards.close(shard);
+        let set = Arc::clone(&self.set);
+        let Ok(left) = spawn_blocking(move || set.leave(shard)).await else { return };
+        let until = Instant::now() + STANDS_STILL;
+        while left.values().any(|running| running.is_busy()) {
+            if Instant::now() > until {
+                self.shards.open(shard);
+                let set = Arc::clone(&self.set);
+                // As above.
+                let _ = spawn_blocking(move || set.gain(shard, left)).await;
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.give_back(shard).await;
+    }
+
+    async fn give_back(&self, shard: u32) {
+        match self.shards.give_back(shard).await {
+            Ok(()) => self.note(&format!("shard {shard} is given back")),
+            // It lapses.
+            Err(error) => self.note(&format!("shard {shard} is not given back: {error}")),
+        }
+    }
+
+    /// Takes none any more, and lets others have each as soon as nothing of it runs: for a daemon that begins
+    /// nothing more.
+    pub(crate) async fn withdraw(&self) {
+        if let Err(error) = self.shards.withdraw().await {
+            self.note(&format!("others are not told that this one ends: {error}"));
+        }
+        let mut ours = self.shards.ours();
+        ours.iter().for_each(|&shard| self.shards.close(shard));
+        while !ours.is_empty() {
+            for shard in ours.extract_if(.., |shard| !self.set.is_busy(*shard)) {
+                self.give_back(shard).await;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Lets others have all that is left.
+    pub(crate) async fn end(&self) {
+        for shard in self.shards.ours() {
+            self.give_back(shard).await;
+        }
+    }
+}
