@@ -6,6 +6,7 @@
 mod blame;
 mod gate;
 mod journal;
+mod ledger;
 mod probes;
 mod scheduler;
 mod shuffle;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     /// What it costs a scheduler that its firings can be heard.
     #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
     Spans(Extent),
+    /// What a durable firing costs, and whether it takes effect once although its process is killed.
+    Ledger(ledger::Campaign),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -64,6 +67,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Probes(extent) => probes::run(extent),
         Bench::Spans(extent) => spans::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
+        Bench::Ledger(campaign) => ledger::run(campaign),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }
