@@ -15,7 +15,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests, and servers that tests start for themselves.
-const NEEDS: [Need; 10] = [
+pub(crate) const NEEDS: [Need; 10] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -32,7 +32,7 @@ const NEEDS: [Need; 10] = [
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
 
 /// Stores of the ledger's that need a server.
-const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres";
+pub(crate) const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 

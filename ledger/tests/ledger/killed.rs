@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::random::Random;
 use crate::servers::Server;
 use census::{Begun, Census};
-use place::{Effects, Place};
+use place::Place;
 
 /// For every change; a campaign has a thousand.
 const ROUNDS: u64 = 8;

@@ -8,8 +8,8 @@ use std::{env, process};
 
 use cronx_ledger::{Firings, JobId, Key};
 use cronx_scheduler::{
-    Context, Definition, JobOptions, Misfire, Options, Overlap, Policy, Retry, Scheduler, Spec, Utc,
-    Work,
+    Context, Definition, JobOptions, Misfire, Options, Overlap, Policy, Retry, Scheduler, Spec,
+    Utc, Work,
 };
 
 use super::place::{Effects, Place};
@@ -73,8 +73,7 @@ fn begin(settings: Options, effects: &Arc<Effects>) -> Scheduler {
     let scheduler = Scheduler::start(settings).unwrap();
     let options = Arc::new(options());
     for (job, spec) in jobs() {
-        let definition =
-            Definition { name: job.job().into(), spec, options: Arc::clone(&options) };
+        let definition = Definition { name: job.job().into(), spec, options: Arc::clone(&options) };
         let effects = Arc::clone(effects);
         let work = Work::future(move |context| {
             let (effects, job) = (Arc::clone(&effects), job.clone());

@@ -173,7 +173,9 @@ impl Effects {
             Self::Sqlite(connection) => {
                 let connection = connection.lock().unwrap();
                 let mut rows = connection.prepare(sql).unwrap();
-                let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                let rows = rows
+                    .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
+                    .unwrap();
                 rows.map(Result::unwrap).collect()
             }
         }

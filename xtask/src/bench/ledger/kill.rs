@@ -1,6 +1,7 @@
 //! Owners of each store, killed at random moments; see `ledger/tests/ledger/killed.rs`, which is asked here for
 //! a few rounds at a time, so that a campaign can be taken up again.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -28,9 +29,10 @@ struct Batch {
 }
 
 pub(super) fn run(extent: &Extent) -> Result<()> {
-    apt::provide(&test::SERVERS)?;
+    apt::provide(&test::NEEDS)?;
+    let program = workspace::test_program("ledger", &["--features", test::SERVERS])?;
     let path = results()?.join("ledger-kill.jsonl");
-    let subject = Subject::of(&format!("{STORES:?}"), &[])?;
+    let subject = Subject::of(&format!("{STORES:?}"), &[&program])?;
     let mut journal = Journal::<Batch>::open(&path, &subject, extent.seed, extent.fresh)?;
     println!("rounds are kept in {}", path.display());
     for (store, all, most) in STORES {
@@ -40,7 +42,7 @@ pub(super) fn run(extent: &Extent) -> Result<()> {
         while done(&journal.rounds) < all {
             let seed = journal.seed + journal.rounds.len() as u64;
             let kills = most.min(all - done(&journal.rounds));
-            journal.push(kill(store, seed, kills)?)?;
+            journal.push(kill(&program, store, seed, kills)?)?;
             println!("{store}: {} of {all} killed", done(&journal.rounds));
         }
     }
@@ -49,13 +51,11 @@ pub(super) fn run(extent: &Extent) -> Result<()> {
 }
 
 /// A test that fails has found something, and the campaign ends there.
-fn kill(store: &str, seed: u64, kills: u32) -> Result<Batch> {
-    let mut command = Command::new(workspace::cargo().get_program());
-    command.current_dir(workspace::root()).args(["test", "--quiet", "--package=cronx-ledger"]);
-    command.args(["--features", test::STORES, "--test=ledger", "--", "--exact", "--nocapture"]);
-    command.arg(format!("killed::{store}")).env("CRONX_LIVE", "demand");
-    command.env("CRONX_KILL_SEED", seed.to_string()).env("CRONX_KILL_ROUNDS", kills.to_string());
-    let said = process::output(&mut command)?;
+fn kill(program: &Path, store: &str, seed: u64, kills: u32) -> Result<Batch> {
+    let mut test = Command::new(program);
+    test.args(["--exact", "--nocapture", &format!("killed::{store}")]).env("CRONX_LIVE", "demand");
+    test.env("CRONX_KILL_SEED", seed.to_string()).env("CRONX_KILL_ROUNDS", kills.to_string());
+    let said = process::output(&mut test)?;
     let (firings, again) = read(&said).with_context(|| format!("the test says {said:?}"))?;
     Ok(Batch { store: store.to_owned(), seed, kills, firings, again })
 }
@@ -78,7 +78,8 @@ fn page(batches: &[Batch], seed: u64) -> String {
             of().map(|batch| batch.again).sum::<u64>().to_string(),
         ]
     });
-    let columns = ["store", "owners killed", "firings, each took effect once", "begun more than once"];
+    let columns =
+        ["store", "owners killed", "firings, each took effect once", "begun more than once"];
     section(&format!("Killed at random moments, from seed {seed}"), columns, rows)
 }
 
