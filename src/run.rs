@@ -8,11 +8,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cronx_daemon::{Event, Jobs, Log, Start};
 use cronx_recording::Untrusted;
 use cronx_scheduler::Utc;
 
+use crate::cli::ledger::LEDGER;
 use crate::{cli, ledger, record};
 
 /// Lines that wait for somebody to read them; of what comes beyond, only the number is told.
@@ -57,7 +58,12 @@ fn recorded(args: &cli::Run) -> Result<cli::Record> {
     if let Some(listen) = args.listen {
         command.extend(["--listen".into(), listen.to_string().into()]);
     }
-    if let Some(url) = &args.ledger.ledger {
+    // What is in the variable is inherited, and stands in no report.
+    let inherited = std::env::var(LEDGER).ok();
+    if let Some(url) = args.ledger.ledger.as_ref().filter(|url| inherited.as_ref() != Some(url)) {
+        if url.contains('@') {
+            bail!("a recording keeps its command: give a ledger's address with a user in {LEDGER}");
+        }
         command.extend(["--ledger".into(), url.into()]);
     }
     if let Some(state) = &args.ledger.state {

@@ -66,6 +66,8 @@ fn start(command: &Command, context: &Context) -> Result<Child, String> {
         .args(&command.args)
         // Who is ready is ours to say.
         .env_remove("NOTIFY_SOCKET")
+        // So is the ledger, whose address may have a password.
+        .env_remove("CRONX_LEDGER")
         .env("CRONX_JOB", context.job())
         .env("CRONX_NOMINAL", context.nominal().to_string())
         .env("CRONX_ATTEMPT", context.attempt().to_string())

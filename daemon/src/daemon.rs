@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::file::{Jobs, Settings};
 use crate::group::Groups;
-use crate::ledger::Place;
+use crate::ledger::{Held, Place};
 use crate::log::{Event, Log, count};
 use crate::notify;
 use crate::serve::{self, Told};
@@ -40,6 +40,7 @@ struct Daemon {
     told: Arc<Told>,
     groups: Arc<Groups>,
     log: Log,
+    held: Held,
 }
 
 /// What it is told to do.
@@ -65,16 +66,14 @@ pub fn run(start: Start, log: &Log) -> Result<()> {
     let runtime = runtime(&jobs.settings).context("cannot start the workers")?;
     let done = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        let mut daemon = Daemon::start(start, jobs, &runtime, log).await?;
-        while signals.next().await == SignalKind::hangup() {
-            // A file that cannot be read to its end keeps nobody from ending.
-            tokio::select! {
-                () = daemon.reload() => {}
-                () = signals.stop() => break,
-            }
-        }
+        // Whoever waits for another daemon to end can be told that there is no need.
+        let mut daemon = tokio::select! {
+            started = Daemon::start(start, jobs, &runtime, log) => started?,
+            () = signals.stop() => return Ok(()),
+        };
+        let lost = daemon.serve(&mut signals).await;
         daemon.stop(&mut signals).await;
-        Ok(())
+        daemon.held.end(lost).await
     });
     runtime.shutdown_timeout(LAST);
     done
@@ -111,7 +110,8 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
-        let store = start.ledger.open().context("cannot open the ledger")?;
+        let opened = start.ledger.open(log).await;
+        let (store, held) = opened.context("cannot open the ledger")?;
         let options = Options { store, ..options(&settings, runtime) };
         let set = Set::start(options, Arc::clone(&groups), log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
@@ -120,7 +120,25 @@ impl Daemon {
         tokio::spawn(serve::serve(listener, Arc::clone(&told)));
         log(&Event::Ready { listen, jobs: jobs.plans.len() });
         notify::ready();
-        Ok(Self { start, settings, told, groups, log: Arc::clone(log) })
+        Ok(Self { start, settings, told, groups, log: Arc::clone(log), held })
+    }
+
+    /// Until it is told to stop, or loses its jobs: says whether it did.
+    async fn serve(&mut self, signals: &mut Signals) -> bool {
+        loop {
+            let next = tokio::select! {
+                next = signals.next() => next,
+                () = self.held.lost() => return true,
+            };
+            if next != SignalKind::hangup() {
+                return false;
+            }
+            // A file that cannot be read to its end keeps nobody from ending.
+            tokio::select! {
+                () = self.reload() => {}
+                () = signals.stop() => return false,
+            }
+        }
     }
 
     /// Reads the file again, and becomes as it says or stays as it is.

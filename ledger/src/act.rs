@@ -135,6 +135,8 @@ pub struct Wants<'a> {
 pub struct Seen {
     /// By the store's clock.
     pub now: Utc,
+    /// What fences must be larger than: of a store that may forget what it granted.
+    pub floor: Fence,
     /// As it was wanted, and so the next ones.
     pub entry: Option<Entry>,
     /// See above.
@@ -184,7 +186,8 @@ impl Act {
         Wants { entry, guard: self.guard().map(|guard| &guard.key), course, open }
     }
 
-    fn guard(&self) -> Option<&Guard> {
+    /// What must be his for it.
+    pub(crate) fn guard(&self) -> Option<&Guard> {
         match self {
             Self::Join { guard, .. }
             | Self::Begin { guard, .. }
@@ -202,7 +205,9 @@ impl Act {
         }
         let (entry, now) = (seen.entry.as_ref(), seen.now);
         match self {
-            Self::Claim { key, claim } => Outcome::ruled(key, claim::claim(entry, claim, now)),
+            Self::Claim { key, claim } => {
+                Outcome::ruled(key, claim::claim(entry, claim, seen.floor, now))
+            }
             Self::Renew { key, fence, lease } => {
                 Outcome::ruled(key, claim::renew(entry, *fence, *lease, now))
             }
@@ -214,7 +219,10 @@ impl Act {
             }
             Self::Begin { key, claim, decides, .. } => {
                 let course = decides.map_or(Change::None, |decided| decide(seen, decided));
-                Outcome { course, ..Outcome::ruled(key, claim::claim(entry, claim, now)) }
+                Outcome {
+                    course,
+                    ..Outcome::ruled(key, claim::claim(entry, claim, seen.floor, now))
+                }
             }
             Self::Join { now, owner, .. } => join(seen, *now, owner),
             Self::Skip { after, through, .. } => {

@@ -22,8 +22,8 @@ use cronx_scheduler::Utc;
 
 use crate::fingerprint::Fingerprint;
 
-/// Grows with every grant of a key, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Grows with every grant of a key: from 1, or from the time in a store that may forget what it granted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
 /// Names one question, so that it can be asked twice.
@@ -130,19 +130,19 @@ pub enum Refusal {
 /// What is answered, and the entry that is to be written, if it is another.
 pub type Ruled = (Verdict, Option<Entry>);
 
-/// Somebody asks for a key.
-pub fn claim(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
-    let Some(entry) = entry else { return grant(None, claim, now) };
+/// Somebody asks for a key. A fence that is granted is larger than `floor`.
+pub fn claim(entry: Option<&Entry>, claim: &Claim, floor: Fence, now: Utc) -> Ruled {
+    let Some(entry) = entry else { return grant(None, claim, floor, now) };
     if entry.fingerprint.zip(claim.fingerprint).is_some_and(|(own, other)| own != other) {
         return refuse(Refusal::Mismatch);
     }
     match &entry.state {
         State::Done { result } => refuse(Refusal::Done { result: Arc::clone(result) }),
-        State::Failed { .. } => grant(Some(entry), claim, now),
+        State::Failed { .. } => grant(Some(entry), claim, floor, now),
         State::InFlight { owner, bid, until } => {
             let same = *owner == claim.owner;
             if *until <= now || (claim.sole && !same) {
-                return grant(Some(entry), claim, now);
+                return grant(Some(entry), claim, floor, now);
             }
             if same && *bid == claim.bid {
                 let (fence, attempt) = (entry.fence, entry.attempt);
@@ -153,9 +153,9 @@ pub fn claim(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
     }
 }
 
-fn grant(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
-    let last = entry.map_or((0, 0), |entry| (entry.fence.0, entry.attempt));
-    let (fence, attempt) = (Fence(last.0.saturating_add(1)), last.1.saturating_add(1));
+fn grant(entry: Option<&Entry>, claim: &Claim, floor: Fence, now: Utc) -> Ruled {
+    let last = entry.map_or((floor, 0), |entry| (entry.fence.max(floor), entry.attempt));
+    let (fence, attempt) = (Fence(last.0.0.saturating_add(1)), last.1.saturating_add(1));
     let state = State::InFlight {
         owner: Arc::clone(&claim.owner),
         bid: claim.bid,

@@ -82,6 +82,15 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// It is not the ledger that was opened: what stood there is gone.
+    #[error(
+        "{place} has forgotten what it had: it was emptied, or restarted empty. Nothing is written to it until \
+         it is opened anew"
+    )]
+    Forgotten {
+        /// Which.
+        place: String,
+    },
     /// It cannot be had, or not now.
     #[error("cannot {what} {place}: {reason}")]
     Unavailable {

@@ -35,16 +35,19 @@ mod firings;
 mod key;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
+mod once;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod row;
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod store;
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
 mod tenure;
 pub mod token;
 
@@ -53,6 +56,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use firings::{Firings, Tenure};
 pub use key::{JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, TENANT_MOST};
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
+pub use once::Once;
 pub use store::{Ledger, Look, Pending, Row};
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
 pub use tenure::Lease;

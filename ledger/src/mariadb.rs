@@ -4,6 +4,7 @@
 //! two can do at once, and then neither may fill it. What the server calls a deadlock is asked again, after a
 //! random while. The tables' names begin with `cronx_`, in the database that the URL names.
 
+mod once;
 mod schema;
 mod table;
 
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use cronx_scheduler::Course;
 use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::runtime::Handle;
+
+pub use once::{execute_once, prepare_once};
 
 use crate::Error;
 use crate::act::{Act, Reply};
@@ -29,11 +32,13 @@ pub struct Options {
     pub clock: Clock,
     /// Connections at most.
     pub connections: usize,
+    /// Whether tables are made where there are none; else that is an error.
+    pub makes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::Own, connections: 8 }
+        Self { clock: Clock::Own, connections: 8, makes: true }
     }
 }
 
@@ -65,7 +70,7 @@ impl MariaDb {
         let pool = Pool::new(OptsBuilder::from_opts(opts).pool_opts(pool));
         let (clock, runtime) = (options.clock, Handle::current());
         let inner = Inner { pool, clock, place, runtime };
-        schema::settle(&inner).await?;
+        schema::settle(&inner, options.makes).await?;
         Ok(Self(Arc::new(inner)))
     }
 }

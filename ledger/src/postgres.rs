@@ -4,6 +4,7 @@
 //! no row has to be made to be locked, and two that ask for one key wait for each other. Tables are in a
 //! schema of their own, `cronx`. An answer that was lost with its connection is asked for again.
 
+mod once;
 mod schema;
 mod table;
 
@@ -14,6 +15,8 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::runtime::Handle;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
+
+pub use once::execute_once;
 
 use crate::Error;
 use crate::act::{Act, Reply};
@@ -31,11 +34,13 @@ pub struct Options {
     pub clock: Clock,
     /// Connections at most.
     pub connections: usize,
+    /// Whether tables are made where there are none; else that is an error.
+    pub makes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::Own, connections: 8 }
+        Self { clock: Clock::Own, connections: 8, makes: true }
     }
 }
 
@@ -73,7 +78,7 @@ impl Postgres {
         let pool = pool.map_err(|error| unavailable("connect to", &place, error))?;
         let (clock, runtime) = (options.clock, Handle::current());
         let inner = Inner { pool, clock, place, runtime };
-        schema::settle(&inner).await?;
+        schema::settle(&inner, options.makes).await?;
         Ok(Self(Arc::new(inner)))
     }
 }

@@ -11,8 +11,8 @@ use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key, Named};
 
 /// States as numbers: those that are open are below the other.
-const IN_FLIGHT: i16 = 1;
-const FAILED: i16 = 2;
+pub(crate) const IN_FLIGHT: i16 = 1;
+pub(crate) const FAILED: i16 = 2;
 pub(crate) const DONE: i16 = 3;
 
 /// A row of the table of entries.
@@ -93,7 +93,7 @@ impl EntryRow {
     }
 }
 
-fn job_of(key: &Key) -> Option<JobId> {
+pub(crate) fn job_of(key: &Key) -> Option<JobId> {
     match key.named() {
         Named::Firing { job, .. } => Some(job),
         Named::Call { .. } | Named::Lease { .. } => None,
@@ -111,12 +111,18 @@ pub(crate) struct CourseRow {
 
 impl CourseRow {
     pub(crate) fn of(job: &JobId, course: &Course) -> Self {
+        let (cursor_ns, ahead) = Self::parts(course);
+        Self { job: job.to_string(), cursor_ns, ahead }
+    }
+
+    /// All but its job.
+    pub(crate) fn parts(course: &Course) -> (i64, String) {
         let mut ahead = String::new();
         for (Utc(after), Utc(through)) in course.ahead() {
             let comma = if ahead.is_empty() { "" } else { "," };
             write!(ahead, "{comma}{after}:{through}").expect("a text takes what is written to it");
         }
-        Self { job: job.to_string(), cursor_ns: course.cursor().0, ahead }
+        (course.cursor().0, ahead)
     }
 
     /// What it says, if one of ours can have written it.
@@ -134,7 +140,7 @@ impl CourseRow {
     }
 }
 
-fn torn(place: &str, what: &str, row: &str, reason: String) -> Error {
+pub(crate) fn torn(place: &str, what: &str, row: &str, reason: String) -> Error {
     Error::Torn { place: place.to_owned(), row: format!("{what} {row}"), reason }
 }
 

@@ -19,7 +19,7 @@ use cronx_scheduler::Course;
 use rusqlite::ffi::ErrorCode;
 use tokio::sync::oneshot;
 
-pub use once::{Once, execute_once};
+pub use once::execute_once;
 use writer::{Message, Reading};
 
 use crate::Error;

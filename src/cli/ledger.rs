@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+/// The variable with its address.
+pub const LEDGER: &str = "CRONX_LEDGER";
+
 /// Where the ledger is.
 #[derive(Debug, Clone, Args)]
 pub struct Where {
-    /// The ledger: sqlite:PATH; or memory:, which forgets all when the daemon ends [default: a file in the
-    /// state folder]
-    #[arg(long, value_name = "URL", env = "CRONX_LEDGER", conflicts_with = "state")]
+    /// The ledger: sqlite:PATH; postgres://, mysql:// or redis://USER:PASSWORD@HOST:PORT/DATABASE, where one
+    /// daemon has the jobs and others wait for its end; or memory:, which forgets all when the daemon ends.
+    /// Others can read a command line: a password is better in the variable [default: a file in the state
+    /// folder]
+    #[arg(long, value_name = "URL", env = LEDGER, hide_env_values = true, conflicts_with = "state")]
     pub ledger: Option<String>,
     /// The folder for the ledger's file; nobody else may be able to write there [default: one for each file
     /// of jobs, in /var/lib/cronx for root and in ~/.local/state/cronx for others]

@@ -22,12 +22,18 @@ fn start(text: &str, state: &Path) -> Daemon {
 }
 
 /// How often each instant was begun, milliseconds since 1970: a line of `date` for each.
-fn begun(file: &Path) -> BTreeMap<i64, u32> {
+pub fn begun(file: &Path) -> BTreeMap<i64, u32> {
     let mut begun = BTreeMap::new();
     for line in fs::read_to_string(file).unwrap_or_default().lines() {
         *begun.entry(line.parse().unwrap()).or_default() += 1;
     }
     begun
+}
+
+/// Instants that are missing.
+pub fn gaps(begun: &BTreeMap<i64, u32>) -> usize {
+    let instants: Vec<i64> = begun.keys().copied().collect();
+    instants.windows(2).filter(|pair| pair[1] - pair[0] != PERIOD_MS).count()
 }
 
 fn look(what: &str, state: &Path) -> Output {
@@ -54,9 +60,7 @@ fn a_daemon_that_is_killed_loses_no_instant() {
     daemon.signal(Signal::SIGTERM);
     assert!(daemon.ended().success(), "{}", daemon.text());
     let begun = begun(&file);
-    let instants: Vec<i64> = begun.keys().copied().collect();
-    let gaps = instants.windows(2).filter(|pair| pair[1] - pair[0] != PERIOD_MS);
-    assert_eq!(gaps.count(), 0, "{begun:?}");
+    assert_eq!(gaps(&begun), 0, "{begun:?}");
     // What was at work when its daemon was killed may have been begun again, and nothing else.
     assert!(begun.values().filter(|&&times| times > 1).count() < 5 * 8, "{begun:?}");
     let verified = look("verify", &state);

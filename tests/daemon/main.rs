@@ -5,6 +5,10 @@
 
 mod daemon;
 mod ledger;
+mod server;
+#[path = "../../ledger/tests/ledger/servers.rs"]
+#[allow(dead_code, reason = "the ledger's tests do more with a server")]
+mod servers;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -15,7 +15,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests, and servers that tests start for themselves.
-pub(crate) const NEEDS: [Need; 10] = [
+pub(crate) const NEEDS: [Need; 11] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -25,6 +25,7 @@ pub(crate) const NEEDS: [Need; 10] = [
     Need { program: "bpftool", package: "bpftool" },
     Need { program: "mariadbd", package: "mariadb-server-core" },
     Need { program: "pg_createcluster", package: "postgresql" },
+    Need { program: "redis-server", package: "redis-server" },
     // It comes with the header, whose folder is another on each machine.
     Need { program: "dtrace", package: "systemtap-sdt-dev" },
 ];
@@ -32,7 +33,7 @@ pub(crate) const NEEDS: [Need; 10] = [
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
 
 /// Stores of the ledger's that need a server.
-pub(crate) const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres";
+pub(crate) const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres,cronx-ledger/redis";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 

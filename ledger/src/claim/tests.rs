@@ -11,6 +11,7 @@ fn bid(owner: &str, bid: u128) -> Claim {
 #[derive(Default)]
 struct Desk {
     entry: Option<Entry>,
+    floor: Fence,
     now: Utc,
 }
 
@@ -21,7 +22,7 @@ impl Desk {
     }
 
     fn claim(&mut self, wanted: &Claim) -> Verdict {
-        let ruled = claim(self.entry.as_ref(), wanted, self.now);
+        let ruled = claim(self.entry.as_ref(), wanted, self.floor, self.now);
         self.keep(ruled)
     }
 
@@ -68,6 +69,17 @@ fn one_has_it_until_it_is_done() {
     assert_eq!(desk.complete(Fence(1), "well"), Verdict::Kept);
     assert_eq!(desk.claim(&bid("b", 3)), done("well"));
     assert_eq!(desk.claim(&bid("a", 1)), done("well"));
+}
+
+#[test]
+fn a_fence_is_above_the_floor_and_above_the_last() {
+    let mut desk = Desk { floor: Fence(100), ..Desk::default() };
+    assert_eq!(desk.granted(&bid("a", 1)), Fence(101));
+    desk.now = Utc(10);
+    assert_eq!(desk.granted(&bid("b", 1)), Fence(102));
+    // The store came back with less than it had: the floor has gone on.
+    (desk.now, desk.floor) = (Utc(20), Fence(110));
+    assert_eq!(desk.granted(&bid("c", 1)), Fence(111));
 }
 
 #[test]
@@ -182,7 +194,7 @@ fn numbers_end_without_a_panic() {
     let (fence, attempt) = (Fence(u64::MAX), u32::MAX);
     let entry = Entry { fence, attempt, fingerprint: None, state, since: Utc(0) };
     let forever = Claim { lease: Duration::MAX, ..bid("a", 1) };
-    let (verdict, entry) = claim(Some(&entry), &forever, Utc::MAX);
+    let (verdict, entry) = claim(Some(&entry), &forever, Fence::default(), Utc::MAX);
     assert_eq!(verdict, Verdict::Granted { fence, attempt });
     assert!(matches!(entry.unwrap().state, State::InFlight { until: Utc::MAX, .. }));
 }

@@ -34,7 +34,7 @@ const TABLES: [&str; 4] = [
 ];
 
 /// Looks before it writes. Two that begin at once make one schema.
-pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
+pub(super) async fn settle(inner: &Inner, makes: bool) -> Result<(), Error> {
     let place = &inner.place;
     let mut connection = inner.connection().await?;
     let lock = "SELECT GET_LOCK(CONCAT('cronx ', DATABASE()), 10)";
@@ -43,13 +43,13 @@ pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
     if locked.flatten() != Some(1) {
         return Err(crate::server::unavailable("lock", place, "another makes its tables"));
     }
-    let settled = make(&mut connection, place).await;
+    let settled = make(&mut connection, makes, place).await;
     let unlock = "DO RELEASE_LOCK(CONCAT('cronx ', DATABASE()))";
     connection.query_drop(unlock).await.map_err(failed("unlock", place))?;
     settled
 }
 
-async fn make(connection: &mut mysql_async::Conn, place: &str) -> Result<(), Error> {
+async fn make(connection: &mut mysql_async::Conn, makes: bool, place: &str) -> Result<(), Error> {
     let sql = "SELECT CAST(table_name AS CHAR) FROM information_schema.tables
          WHERE table_schema = DATABASE() AND table_name IN ('cronx_ledger', 'cronx_entries', 'cronx_courses')";
     let tables: Vec<String> = connection.query(sql).await.map_err(failed("read", place))?;
@@ -71,6 +71,10 @@ async fn make(connection: &mut mysql_async::Conn, place: &str) -> Result<(), Err
             Some(_) => return Ok(()),
             None => {}
         }
+    }
+    if !makes {
+        let found = "it has no table cronx_ledger that says which it is".to_owned();
+        return Err(Error::Foreign { place: place.to_owned(), found });
     }
     for table in TABLES {
         connection.query_drop(table).await.map_err(failed("make the tables of", place))?;

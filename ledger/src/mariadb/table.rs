@@ -7,7 +7,7 @@ use mysql_async::{IsolationLevel, Params, Row as SqlRow, Transaction, TxOpts, Va
 use super::{Inner, failed};
 use crate::Error;
 use crate::act::{Act, Change, Reply, Seen, Wants};
-use crate::claim::Entry;
+use crate::claim::{Entry, Fence};
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
 use crate::store::{Look, Row};
@@ -52,7 +52,8 @@ impl Table<'_> {
         let entry = self.entry(wants.entry).await?;
         let guard = self.guard(wants.guard).await?;
         let open = self.open(wants.course.filter(|_| wants.open)).await?;
-        Ok(Seen { now: self.now().await?, entry, guard, course, open })
+        let (now, floor) = (self.now().await?, Fence::default());
+        Ok(Seen { now, floor, entry, guard, course, open })
     }
 
     async fn now(&mut self) -> Result<Utc, Error> {

@@ -34,7 +34,7 @@ const TABLES: &str = "
 ";
 
 /// Looks before it writes.
-pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
+pub(super) async fn settle(inner: &Inner, makes: bool) -> Result<(), Error> {
     let place = &inner.place;
     let mut client = inner.client().await?;
     let transaction = client.transaction().await.map_err(failed("open", place))?;
@@ -44,6 +44,10 @@ pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
         "SELECT to_regnamespace('cronx') IS NOT NULL, to_regclass('cronx.ledger') IS NOT NULL";
     let found = transaction.query_one(sql, &[]).await.map_err(failed("read", place))?;
     match (found.get(0), found.get(1)) {
+        (false, _) if !makes => {
+            let found = "it has no schema 'cronx'".to_owned();
+            return Err(Error::Foreign { place: place.clone(), found });
+        }
         (false, _) => {
             transaction.batch_execute(TABLES).await.map_err(failed("make the tables of", place))?;
         }

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use super::{Inner, failed};
 use crate::Error;
 use crate::act::{Act, Change, Reply, Seen, Wants};
-use crate::claim::Entry;
+use crate::claim::{Entry, Fence};
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
@@ -70,6 +70,7 @@ impl Table<'_> {
     async fn seen(&self, wants: &Wants<'_>) -> Result<Seen, Error> {
         Ok(Seen {
             now: self.now().await?,
+            floor: Fence::default(),
             entry: self.entry(wants.entry).await?,
             guard: self.entry(wants.guard).await?,
             course: self.course(wants.course).await?,

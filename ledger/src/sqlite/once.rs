@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::fingerprint::Fingerprint;
 use crate::key::Key;
+use crate::once::Once;
 
 /// In the user's database. It is small, and its rows may be deleted once nothing asks for their keys any more.
 const TABLE: &str = "
@@ -14,17 +15,6 @@ const TABLE: &str = "
         fingerprint BLOB,
         result TEXT NOT NULL
     ) STRICT, WITHOUT ROWID";
-
-/// What became of an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Once<T = String> {
-    /// It happens when the transaction is committed.
-    Now(T),
-    /// It has happened, with this result.
-    Before(T),
-    /// The key was used for another request; nothing was done.
-    Mismatch,
-}
 
 /// Lets the effect happen, unless it has. `transaction` is whatever transaction the connection is in: the
 /// effect is done when that is committed, and not before. What the effect returns is kept, and is the answer
@@ -37,9 +27,7 @@ pub fn execute_once<T: Display, E: From<rusqlite::Error>>(
 ) -> Result<Once, E> {
     transaction.execute_batch(TABLE)?;
     if let Some((print, result)) = before(transaction, key)? {
-        let own = fingerprint.map(|own| own.0.to_vec());
-        let differs = own.zip(print).is_some_and(|(own, other)| own != other);
-        return Ok(if differs { Once::Mismatch } else { Once::Before(result) });
+        return Ok(Once::before(fingerprint, print.as_deref(), result));
     }
     transaction.execute_batch("SAVEPOINT cronx_once")?;
     let done = effect(transaction).and_then(|result| {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::failed;
 use crate::Error;
 use crate::act::{Act, Change, Reply, Seen};
-use crate::claim::Entry;
+use crate::claim::{Entry, Fence};
 use crate::clock::Clock;
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
@@ -43,6 +43,7 @@ impl Table {
         let open = wants.course.filter(|_| wants.open);
         Ok(Seen {
             now: self.clock.here(),
+            floor: Fence::default(),
             entry: entry(wants.entry)?,
             guard: entry(wants.guard)?,
             course,

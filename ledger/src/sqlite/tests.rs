@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::claim::{Bid, Claim, Fence, Refusal, Verdict};
 use crate::fingerprint::Fingerprint;
+use crate::once::Once;
 
 fn claim(key: &str, bid: u128) -> Act {
     let lease = Duration::from_hours(1);

@@ -5,6 +5,7 @@
 //! how often it is killed, `CRONX_KILL_SEED` what the moments are drawn from.
 
 mod census;
+mod effects;
 mod owner;
 mod place;
 
@@ -145,5 +146,18 @@ async fn mariadb() {
     use crate::servers::{mariadb, needs};
     let Some(mut server) = needs("killed::mariadb", mariadb(), "MariaDB") else { return };
     let place = Place::MariaDb(crate::stores::mariadb::url(&server).await);
+    assert_hit(&campaign(&place, Some(&mut server)).await);
+}
+
+/// With a database behind it, which is what its page asks for.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis() {
+    use crate::servers::{needs, redis};
+    const SETTINGS: &str = "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n";
+    let Some(mut server) = needs("killed::redis", redis(SETTINGS), "Redis") else { return };
+    let folder = TempDir::new().unwrap();
+    let url = format!("redis://127.0.0.1:{}", server.port);
+    let place = Place::Redis(url, folder.path().to_owned());
     assert_hit(&campaign(&place, Some(&mut server)).await);
 }

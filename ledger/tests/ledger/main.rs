@@ -6,7 +6,7 @@ mod crash;
 mod killed;
 mod model;
 mod random;
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod servers;
 mod stores;
 mod suite;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cronx_ledger::act::{Act, Change, Reply, Seen};
-use cronx_ledger::claim::{Entry, State};
+use cronx_ledger::claim::{Entry, Fence, State};
 use cronx_ledger::{JobId, Key, Named};
 use cronx_scheduler::{Course, Utc};
 
@@ -77,6 +77,7 @@ impl Model {
         let open = wants.course.filter(|_| wants.open).map(|job| self.open(job));
         Seen {
             now: self.now,
+            floor: Fence::default(),
             entry: entry(wants.entry),
             guard: entry(wants.guard),
             course: wants.course.and_then(|job| self.courses.get(job)).cloned(),

@@ -130,7 +130,8 @@ impl Drop for Server {
 fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = File::options().append(true).create(true).open(folder.join("log")).unwrap();
     as_nobody(&mut command);
-    command.current_dir(folder).stdin(Stdio::null());
+    // One that begins clears away what others have in the usual place.
+    command.env("TMPDIR", folder).current_dir(folder).stdin(Stdio::null());
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
@@ -186,5 +187,19 @@ fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
     command.args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=32M"]);
     command.arg(option("datadir", "data")).arg(option("socket", "socket"));
     command.arg(option("pid-file", "pid")).arg(format!("--port={port}"));
+    Some(command)
+}
+
+/// Redis, with these lines of settings; `None` if it is not installed.
+pub fn redis(settings: &str) -> Option<Server> {
+    let folder = folder();
+    fs::write(folder.path().join("redis.conf"), settings).unwrap();
+    Server::start(folder, redis_command, Signal::SIGTERM)
+}
+
+fn redis_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("redis-server")?);
+    command.arg(folder.join("redis.conf")).args(["--bind", "127.0.0.1", "--port"]);
+    command.arg(port.to_string());
     Some(command)
 }

@@ -17,11 +17,13 @@ async fn sqlite_conforms() {
 
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod owners;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(all(feature = "redis", feature = "sqlite"))]
+mod redis;
 
 /// What tests of servers ask.
-#[cfg(any(feature = "mariadb", feature = "postgres"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod asked;

@@ -1,6 +1,5 @@
 //! Where a ledger is, and the user's own table beside it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use cronx_ledger::act::Guard;
 use cronx_ledger::{Key, Lease, Ledger, Tenure};
 
+use super::effects::Effects;
 use super::owner::TENANT;
 
 /// How long an owner of a server's ledger may say nothing.
@@ -22,6 +22,8 @@ pub enum Place {
     Sqlite(PathBuf),
     Postgres(String),
     MariaDb(String),
+    /// With a database behind it: the user's own, in a file.
+    Redis(String, PathBuf),
 }
 
 impl fmt::Display for Place {
@@ -30,6 +32,7 @@ impl fmt::Display for Place {
             Self::Sqlite(folder) => write!(f, "sqlite {}", folder.display()),
             Self::Postgres(url) => write!(f, "postgres {url}"),
             Self::MariaDb(url) => write!(f, "mariadb {url}"),
+            Self::Redis(url, folder) => write!(f, "redis {url} {}", folder.display()),
         }
     }
 }
@@ -42,6 +45,10 @@ impl FromStr for Place {
             Some(("sqlite", folder)) => Ok(Self::Sqlite(folder.into())),
             Some(("postgres", url)) => Ok(Self::Postgres(url.to_owned())),
             Some(("mariadb", url)) => Ok(Self::MariaDb(url.to_owned())),
+            Some(("redis", place)) => {
+                let (url, folder) = place.split_once(' ').ok_or("there is no folder")?;
+                Ok(Self::Redis(url.to_owned(), folder.into()))
+            }
             _ => Err(format!("{text} is no place")),
         }
     }
@@ -116,6 +123,11 @@ impl Place {
                 use cronx_ledger::mariadb::{MariaDb, Options};
                 Arc::new(MariaDb::connect(url, Options::default()).await.unwrap())
             }
+            #[cfg(feature = "redis")]
+            Self::Redis(url, _) => {
+                use cronx_ledger::redis::{Options, Redis};
+                Arc::new(Redis::connect(url, Options::default()).await.unwrap())
+            }
             #[allow(unreachable_patterns, reason = "one of a store that is left out")]
             _ => panic!("{self} is not in this build"),
         }
@@ -123,77 +135,19 @@ impl Place {
 
     /// The user's own table.
     pub async fn effects(&self) -> Effects {
-        Effects::open(self).await
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(folder) | Self::Redis(_, folder) => Effects::in_folder(folder),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => Effects::in_postgres(url).await,
+            #[cfg(feature = "mariadb")]
+            Self::MariaDb(url) => Effects::in_mariadb(url).await,
+            #[allow(unreachable_patterns, reason = "one of a store that is left out")]
+            _ => panic!("{self} is not in this build"),
+        }
     }
 }
 
 fn ledger_of(folder: &Path) -> PathBuf {
     folder.join("ledger")
-}
-
-/// A user's database. Its table would take a row twice.
-pub enum Effects {
-    #[cfg(feature = "sqlite")]
-    Sqlite(Arc<std::sync::Mutex<rusqlite::Connection>>),
-}
-
-impl Effects {
-    async fn open(place: &Place) -> Self {
-        match place {
-            #[cfg(feature = "sqlite")]
-            Place::Sqlite(folder) => {
-                let connection = rusqlite::Connection::open(folder.join("effects")).unwrap();
-                connection.busy_timeout(Duration::from_secs(20)).unwrap();
-                let make = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                    CREATE TABLE IF NOT EXISTS effects (key TEXT NOT NULL, fence INTEGER NOT NULL)";
-                connection.execute_batch(make).unwrap();
-                Self::Sqlite(Arc::new(connection.into()))
-            }
-            _ => panic!("{place} has no effects in this build"),
-        }
-    }
-
-    /// Inserts a row for this key, unless that has happened.
-    pub async fn apply(&self, key: &Key, fence: u64) -> Result<(), String> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => {
-                let (connection, key) = (Arc::clone(connection), key.clone());
-                let done = tokio::task::spawn_blocking(move || once(&connection, &key, fence));
-                done.await.unwrap().map_err(|error| error.to_string())
-            }
-        }
-    }
-
-    /// How often each key has a row.
-    pub async fn counts(&self) -> HashMap<String, u64> {
-        let sql = "SELECT key, count(*) FROM effects GROUP BY key";
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => {
-                let connection = connection.lock().unwrap();
-                let mut rows = connection.prepare(sql).unwrap();
-                let rows = rows
-                    .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
-                    .unwrap();
-                rows.map(Result::unwrap).collect()
-            }
-        }
-    }
-}
-
-#[cfg(feature = "sqlite")]
-fn once(
-    connection: &std::sync::Mutex<rusqlite::Connection>,
-    key: &Key,
-    fence: u64,
-) -> rusqlite::Result<()> {
-    let mut connection = connection.lock().unwrap();
-    let transaction = connection.transaction()?;
-    cronx_ledger::sqlite::execute_once(&transaction, key, None, |transaction| {
-        let insert = "INSERT INTO effects VALUES (?1, ?2)";
-        transaction.execute(insert, rusqlite::params![key.as_str(), fence as i64])?;
-        Ok::<_, rusqlite::Error>(fence)
-    })?;
-    transaction.commit()
 }

@@ -1,5 +1,7 @@
 //! MariaDB: the suite, and what a server can do to a ledger.
 
+mod once;
+
 use std::sync::Arc;
 
 use cronx_ledger::Error;

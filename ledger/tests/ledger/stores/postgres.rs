@@ -1,5 +1,7 @@
 //! PostgreSQL: the suite, and what a server can do to a ledger.
 
+mod once;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,199 @@
+//! What is believed of the server, and what is to be written if it is so.
+
+use std::time::Duration;
+
+use cronx_scheduler::{Course, Utc};
+
+use crate::act::{Act, Change, Outcome, Seen};
+use crate::claim::{Bid, Entry, Fence, State};
+use crate::key::Key;
+use crate::row::{CourseRow, DONE, EntryRow, FAILED, IN_FLIGHT};
+
+/// Instants are of this many nanoseconds.
+pub(super) const SECOND: i64 = 1_000_000_000;
+/// The instant of the script, and what is granted then.
+const NOW: &str = "+0:0";
+
+/// All of it holds, and all of it is written; or nothing is.
+pub(super) struct Plan {
+    /// It was made of what was seen then; by itself it holds at every instant.
+    as_of: Option<Utc>,
+    guard: Option<Fence>,
+    /// As it is compared, and as it is to be.
+    course: [String; 2],
+    open: Option<usize>,
+    entries: Vec<Write>,
+}
+
+/// One entry.
+struct Write {
+    key: String,
+    job: String,
+    /// Its fence, state and until when; see the script.
+    believed: [String; 3],
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Plan {
+    /// From nothing that was read but a course, which may be another by now: that the key is absent, or in flight
+    /// by that fence. `None` if a guess would be too bold.
+    pub(super) fn guess(act: &Act, course: Option<&Course>) -> Option<Self> {
+        match act {
+            Act::Claim { .. } => Some(Self::of_absent(act, None)),
+            Act::Begin { .. } | Act::Skip { .. } => {
+                course.map(|course| Self::of_absent(act, Some(course)))
+            }
+            Act::Renew { key, fence, lease } => {
+                Some(Self::of_held(key, *fence, vec![("until", from_now(*lease))]))
+            }
+            Act::Complete { key, fence, result } => {
+                Some(Self::of_held(key, *fence, end(DONE, result)))
+            }
+            Act::Fail { key, fence, why } => Some(Self::of_held(key, *fence, end(FAILED, why))),
+            Act::Join { .. } | Act::Forget { .. } => None,
+        }
+    }
+
+    /// As the rules have it at the beginning of time, so that instants are times from now.
+    fn of_absent(act: &Act, course: Option<&Course>) -> Self {
+        let held = |fence| {
+            let state = State::InFlight { owner: "".into(), bid: Bid(0), until: Utc::MAX };
+            Entry { fence, attempt: 1, fingerprint: None, state, since: Utc(0) }
+        };
+        let guard = act.guard().map(|guard| held(guard.fence));
+        let seen = Seen { course: course.cloned(), guard, ..Seen::default() };
+        let mut plan = Self { as_of: None, ..Self::of(act, &seen, &act.on(&seen)) };
+        for (field, value) in plan.entries.iter_mut().flat_map(|write| &mut write.fields) {
+            match *field {
+                "fence" => *value = "+".to_owned(),
+                "since" => *value = NOW.to_owned(),
+                "until" => *value = from_now(lease(act)),
+                _ => {}
+            }
+        }
+        plan
+    }
+
+    fn of_held(key: &Key, fence: Fence, fields: Vec<(&'static str, String)>) -> Self {
+        let believed = [fence.0.to_string(), IN_FLIGHT.to_string(), "*".to_owned()];
+        let write = Write { fields, believed, ..Write::of(key) };
+        let course = [String::new(), String::new()];
+        Self { as_of: None, guard: None, course, open: None, entries: vec![write] }
+    }
+
+    /// Of what was seen, and of what becomes of it.
+    pub(super) fn of(act: &Act, seen: &Seen, outcome: &Outcome) -> Self {
+        let wants = act.wants();
+        let before = |key: &Key| {
+            let open = seen.open.iter().find(|(of, _)| of == key).map(|(_, entry)| entry);
+            seen.entry.as_ref().filter(|_| wants.entry == Some(key)).or(open)
+        };
+        let written = outcome.entries.iter();
+        let entries = written.map(|(key, entry)| Write::whole(key, before(key), entry));
+        let text = |course: &Course| format!("={}", course_text(course));
+        let believed = wants.course.map(|_| seen.course.as_ref().map_or("-".to_owned(), text));
+        let changed = match &outcome.course {
+            Change::None => String::new(),
+            Change::Drop => "-".to_owned(),
+            Change::Set(course) => text(course),
+        };
+        Self {
+            as_of: Some(seen.now),
+            guard: act.guard().map(|guard| guard.fence),
+            course: [believed.unwrap_or_default(), changed],
+            open: wants.open.then_some(seen.open.len()),
+            entries: entries.collect(),
+        }
+    }
+
+    /// One text after the other, as the script reads them.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let optional = |number: Option<String>| number.unwrap_or_default();
+        let mut texts = Vec::from(instant(self.as_of));
+        texts.push(optional(self.guard.map(|fence| fence.0.to_string())));
+        texts.push(self.course[0].clone());
+        texts.push(optional(self.open.map(|open| open.to_string())));
+        texts.push(self.course[1].clone());
+        for Write { key, job, believed, fields } in &self.entries {
+            texts.extend([key, job].into_iter().chain(believed).cloned());
+            texts.push(fields.len().to_string());
+            texts.extend(
+                fields.iter().flat_map(|(field, value)| [(*field).to_owned(), value.clone()]),
+            );
+        }
+        texts
+    }
+}
+
+impl Write {
+    fn of(key: &Key) -> Self {
+        let job = crate::row::job_of(key).map(|job| job.to_string()).unwrap_or_default();
+        let believed = ["-", "", ""].map(str::to_owned);
+        Self { key: key.to_string(), job, believed, fields: Vec::new() }
+    }
+
+    fn whole(key: &Key, before: Option<&Entry>, after: &Entry) -> Self {
+        let mut write = Self::of(key);
+        if let Some(before) = before {
+            let row = EntryRow::of(key, before);
+            let until = optional(row.until_ns);
+            write.believed = [row.fence.to_string(), row.state.to_string(), until];
+        }
+        let row = EntryRow::of(key, after);
+        let hex = |bytes: Option<Vec<u8>>| {
+            bytes.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        write.fields = vec![
+            ("fence", row.fence.to_string()),
+            ("attempt", row.attempt.to_string()),
+            ("print", hex(row.fingerprint)),
+            ("state", row.state.to_string()),
+            ("said", row.said),
+            ("bid", hex(row.bid)),
+            ("until", optional(row.until_ns)),
+            ("since", row.since_ns.to_string()),
+        ];
+        write
+    }
+}
+
+/// It is not in flight any more, from now on.
+fn end(state: i16, said: &str) -> Vec<(&'static str, String)> {
+    let (state, said) = (state.to_string(), said.to_owned());
+    let (bid, until) = (String::new(), String::new());
+    vec![
+        ("state", state),
+        ("said", said),
+        ("bid", bid),
+        ("until", until),
+        ("since", NOW.to_owned()),
+    ]
+}
+
+fn optional(number: Option<i64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn from_now(time: Duration) -> String {
+    format!("+{}:{}", time.as_secs(), time.subsec_nanos())
+}
+
+fn lease(act: &Act) -> Duration {
+    match act {
+        Act::Claim { claim, .. } | Act::Begin { claim, .. } => claim.lease,
+        _ => Duration::ZERO,
+    }
+}
+
+/// Seconds, and nanoseconds of the next one; two empty texts for none.
+pub(super) fn instant(at: Option<Utc>) -> [String; 2] {
+    let parts =
+        |Utc(at): Utc| [at.div_euclid(SECOND), at.rem_euclid(SECOND)].map(|n| n.to_string());
+    at.map(parts).unwrap_or_default()
+}
+
+/// Its cursor, and what is ahead of it.
+fn course_text(course: &Course) -> String {
+    let (cursor_ns, ahead) = CourseRow::parts(course);
+    format!("{cursor_ns} {ahead}")
+}
