@@ -12,7 +12,8 @@ use cronx_scheduler::{
     Utc, Work,
 };
 
-use super::place::{Effects, Place};
+use super::effects::Effects;
+use super::place::Place;
 use crate::random::Random;
 
 /// As a test's name.
