@@ -33,6 +33,9 @@ pub(crate) struct AtWork {
     /// For how long it is measured.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Above this a firing is a miss, milliseconds; where as many as possible are wanted.
+    #[arg(long, default_value_t = 10)]
+    objective_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,7 +62,8 @@ enum Load {
     Wake,
     /// So many live timers all the time and 9,000 due a second: how many fired, P50 P99 P99.9 and the worst.
     Hold,
-    /// So many live timers all the time, each due again at once: firings a second, and resident MiB.
+    /// So many live timers all the time, each due again at once: firings a second, resident MiB,
+    /// and misses of a million.
     Spin,
     /// Jobs due every second: how many instants, P50 P99 P99.9 and the worst, and how many were lost.
     Seconds,
@@ -72,7 +76,7 @@ enum Load {
 impl AtWork {
     /// Prints numbers; times in nanoseconds.
     pub(crate) fn run(&self) -> Result<(), Error> {
-        let Self { load, which, count, seconds } = *self;
+        let Self { load, which, count, seconds, objective_ms } = *self;
         let measured = Duration::from_secs(seconds);
         let numbers = match load {
             Load::Shots => lateness::shots(count, measured)?,
@@ -83,7 +87,7 @@ impl AtWork {
             Load::Wake => submit::wake(count)?,
             Load::Hold if which == Which::Tokio => hold::tokio(count, measured)?,
             Load::Hold => hold::cronx(count, measured)?,
-            Load::Spin => hold::spin(count, measured)?,
+            Load::Spin => hold::spin(count, measured, Duration::from_millis(objective_ms))?,
             Load::Seconds => crons::run(which, count, measured)?,
             Load::ShotMemory => memory::shot(count)?,
             Load::CronMemory => memory::cron(count)?,

@@ -31,7 +31,6 @@ pub(crate) enum Bench {
     #[command(mut_arg("rounds", |rounds| rounds.default_value("5")))]
     Scheduler(scheduler::Campaign),
     /// What it costs a scheduler that its firings can be heard.
-    #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
     Spans(Extent),
     /// What a durable firing costs, and whether it takes effect once although its process is killed.
     Ledger(ledger::Campaign),

@@ -1,8 +1,8 @@
 //! `cargo xtask vm [KERNEL...]`: the live tests on other kernels.
 //!
 //! Debian's kernels boot under QEMU, emulated, so that it works wherever a program runs. The guest
-//! has an initramfs with a shell, the command, an actor and the very binary of the live tests, all
-//! linked statically. It says on its console what came of it, and goes off.
+//! has an initramfs with a shell, the command, an actor and the very binary of the live tests, and the
+//! libraries of this machine that they are linked with. It says on its console what came of it, and goes off.
 
 mod btf;
 mod console;
@@ -52,7 +52,7 @@ fn boot_each(series: &[&'static Series], tests: &[&str]) -> Result<()> {
     let folder = prepare(&NEEDS)?;
     let archive = Archive::open(&folder)?;
     let initramfs = folder.join("initramfs");
-    fs::write(&initramfs, initramfs::pack(&guest::contents()?)?)?;
+    fs::write(&initramfs, initramfs::pack(&guest::contents(&folder)?)?)?;
     let kernels = series.iter().map(|series| archive.kernel(series));
     let kernels = kernels.collect::<Result<Vec<_>>>()?;
     let waiting = Mutex::new(series.iter().zip(&kernels));
@@ -100,7 +100,7 @@ pub(crate) fn write_btf(names: &[String]) -> Result<()> {
 /// The programs, and the one folder that all of this is kept in.
 fn prepare(needs: &[Need]) -> Result<PathBuf> {
     if std::env::consts::ARCH != "x86_64" {
-        bail!("the kernels and the static binaries are for x86-64, and this machine is not");
+        bail!("the kernels are for x86-64, and this machine is not");
     }
     apt::provide(&apt::BUILD)?;
     apt::provide(needs)?;

@@ -23,6 +23,21 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The program of a test target, built as `cargo xtask test` builds it.
+pub(crate) fn test_program(target: &str, features: &[&str]) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["test", "--workspace", "--test", target, "--no-run", "--message-format=json"]);
+    let messages = process::output(build.args(features))?;
+    executable(&messages, target).with_context(|| format!("cargo built no program of {target}"))
+}
+
+/// What cargo says of a test target.
+fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut of_target = messages.filter(|message| message["target"]["name"] == target);
+    of_target.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
 /// Installs a tool, when run. Not optimised: it takes a third of the time, and a check runs a tool once.
 pub(crate) fn install(tool: &str) -> Command {
     let mut command = cargo();
@@ -68,4 +83,18 @@ pub(crate) fn package(name: &str) -> Result<(String, PathBuf)> {
 pub(crate) fn cargo_home() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or("/".into())).join(".cargo");
     env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_names_the_program_of_a_test() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"cronx"},"executable":"/a"}
+{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/b/live-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "live"), Some(PathBuf::from("/b/live-1")));
+        assert_eq!(executable("{}", "live"), None);
+    }
 }

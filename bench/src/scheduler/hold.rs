@@ -104,29 +104,42 @@ pub(super) fn tokio(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
     numbers
 }
 
-/// As many firings as can be, of a scheduler as it is if nothing is said.
-pub(super) fn spin(count: u64, measured: Duration) -> Result<Vec<u64>, Error> {
-    let options = Options { store: nothing(), ..Options::default() };
-    let scheduler = Arc::new(Scheduler::start(options)?);
-    let fired = Arc::new(AtomicU64::new(0));
-    for _ in 0..count {
-        again(&scheduler, &fired)?;
-    }
-    thread::sleep(Duration::from_secs(1));
-    let (before, from) = (fired.load(Ordering::Relaxed), Instant::now());
-    thread::sleep(measured);
-    let done = fired.load(Ordering::Relaxed) - before;
-    let each_second = done as f64 / from.elapsed().as_secs_f64();
-    Ok(vec![each_second as u64, resident()? >> 20])
+/// Of timers that are due again and again.
+#[derive(Default)]
+struct Fired {
+    all: AtomicU64,
+    misses: AtomicU64,
 }
 
-fn again(scheduler: &Arc<Scheduler>, fired: &Arc<AtomicU64>) -> Result<(), Error> {
+/// As many firings as can be, of a scheduler as it is if nothing else is said.
+pub(super) fn spin(count: u64, measured: Duration, objective: Duration) -> Result<Vec<u64>, Error> {
+    let options = Options { store: nothing(), objective, ..Options::default() };
+    let scheduler = Arc::new(Scheduler::start(options)?);
+    let fired = Arc::new(Fired::default());
+    for _ in 0..count {
+        again(&scheduler, &fired, objective)?;
+    }
+    thread::sleep(Duration::from_secs(1));
+    let read = || [&fired.all, &fired.misses].map(|count| count.load(Ordering::Relaxed));
+    let (before, from) = (read(), Instant::now());
+    thread::sleep(measured);
+    let (after, seconds) = (read(), from.elapsed().as_secs_f64());
+    let [all, misses] = [after[0] - before[0], after[1] - before[1]];
+    let of_a_million = misses * 1_000_000 / all.max(1);
+    Ok(vec![(all as f64 / seconds) as u64, resident()? >> 20, of_a_million])
+}
+
+fn again(scheduler: &Arc<Scheduler>, fired: &Arc<Fired>, objective: Duration) -> Result<(), Error> {
     insist(|| {
         let (again_by, fired) = (Arc::clone(scheduler), Arc::clone(fired));
+        let due = Instant::now() + AT_ONCE;
         scheduler.after(AT_ONCE, move |_| async move {
-            fired.fetch_add(1, Ordering::Relaxed);
+            fired.all.fetch_add(1, Ordering::Relaxed);
+            if due.elapsed() > objective {
+                fired.misses.fetch_add(1, Ordering::Relaxed);
+            }
             // It is refused only when all is over.
-            let _ = again(&again_by, &fired);
+            let _ = again(&again_by, &fired, objective);
         })
     })?;
     Ok(())

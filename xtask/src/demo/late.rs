@@ -37,6 +37,7 @@ pub(super) fn run(stage: &Stage, cpu: u32) -> Result<()> {
     give_to_caller(&output)?;
     let jobs = stage.output.join("jobs.toml");
     fs::write(&jobs, JOBS).with_context(|| format!("cannot write {}", jobs.display()))?;
+    let quota = Quota::set().inspect_err(|error| println!("without a quota: {error:#}")).ok();
     let mut command = Command::new("taskset");
     command.args(["-c", &cpu.to_string()]).arg(&stage.cronx);
     command.arg("run").arg(&jobs).args(["--record", "--force", "-o"]).arg(&output);
@@ -44,8 +45,7 @@ pub(super) fn run(stage: &Stage, cpu: u32) -> Result<()> {
     let mut child =
         command.spawn().with_context(|| format!("cannot run {}", stage.cronx.display()))?;
     thread::sleep(EACH);
-    let quota = Quota::of(child.id());
-    if let Err(error) = &quota {
+    if let Err(error) = quota.as_ref().map_or(Ok(()), |quota| quota.take_in(child.id())) {
         println!("without a quota: {error:#}");
     }
     thread::sleep(EACH);
@@ -103,13 +103,12 @@ fn waited(firings: &Value) -> String {
     }
 }
 
-/// A cgroup with a twentieth of a CPU, with the scheduler in it; it goes with the value.
+/// A cgroup with a twentieth of a CPU; it goes with the value.
 struct Quota(PathBuf);
 
 impl Quota {
-    /// Of the scheduler that this process records.
-    fn of(recorder: u32) -> Result<Self> {
-        let scheduler = scheduler(recorder).context("there is no scheduler")?;
+    /// With nobody in it. Refills are recorded where some cgroup has a quota when a recording begins.
+    fn set() -> Result<Self> {
         let hierarchies = [
             ("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "5000"),
             ("/sys/fs/cgroup", "cpu.max", "5000 100000"),
@@ -123,12 +122,17 @@ impl Quota {
             // Where there is no such controller, the file would be made.
             if quota.0.join(file).exists() {
                 fs::write(quota.0.join(file), limit).context("cannot set a quota")?;
-                let members = quota.0.join("cgroup.procs");
-                fs::write(members, scheduler.to_string()).context("cannot give it a quota")?;
                 return Ok(quota);
             }
         }
         bail!("no cgroup with a quota can be made here")
+    }
+
+    /// Takes in the scheduler that this process records.
+    fn take_in(&self, recorder: u32) -> Result<()> {
+        let scheduler = scheduler(recorder).context("there is no scheduler")?;
+        let members = self.0.join("cgroup.procs");
+        fs::write(members, scheduler.to_string()).context("cannot give it a quota")
     }
 }
 
@@ -139,14 +143,15 @@ impl Drop for Quota {
     }
 }
 
-/// The child of that process which is `cronx run`.
+/// The child of that process which is `cronx run`: what it forked to help it record still has its own words.
 fn scheduler(recorder: u32) -> Option<u32> {
     let path = format!("/proc/{recorder}/task/{recorder}/children");
     let children = fs::read_to_string(path).ok()?;
     let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     children.find(|pid: &u32| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.split(|byte| *byte == 0).nth(1) == Some(b"run")
+        let words: Vec<_> = words.split(|byte| *byte == 0).collect();
+        words.get(1) == Some(&&b"run"[..]) && !words.contains(&&b"--record"[..])
     })
 }
 

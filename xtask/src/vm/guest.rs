@@ -1,5 +1,6 @@
 //! The machine: what is in it, and one life of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,19 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use super::initramfs::Entry;
 use super::program;
 use crate::{process, workspace};
-
-/// With a target named, the flags below are not for build scripts and macros, which cannot be
-/// static.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Static, since the guest has no libraries. Frame pointers as in `.cargo/config.toml`, which these
-/// outrank.
-const FLAGS: &str = "-Cforce-frame-pointers=yes -Ctarget-feature=+crt-static -Cstrip=debuginfo";
 
 /// The first program. It says on the console what [`super::console`] reads.
 const INIT: &str = include_str!("init.sh");
@@ -27,10 +19,12 @@ const INIT: &str = include_str!("init.sh");
 /// Far more than a boot and all tests take; it ends a guest that hangs.
 const LIMIT: Duration = Duration::from_mins(30);
 
-/// All that the guest has.
-pub(super) fn contents() -> Result<Vec<Entry>> {
-    let tests = build()?;
-    let folder = workspace::target()?.join(TARGET).join("debug");
+/// All that the guest has: programs as the tests here run them, and the libraries that they ask for.
+pub(super) fn contents(folder: &Path) -> Result<Vec<Entry>> {
+    let live = build()?;
+    let built = workspace::target()?.join("debug");
+    let programs = [("live", live), ("cronx", built.join("cronx"))];
+    let programs = programs.into_iter().chain([("cronx-actor", built.join("cronx-actor"))]);
     let busybox = fs::read(program("busybox")?)?;
     let folders = ["bin", "dev", "etc", "proc", "sys"];
     let mut entries: Vec<_> = folders.iter().map(|name| Entry::folder(name, 0o755)).collect();
@@ -41,35 +35,51 @@ pub(super) fn contents() -> Result<Vec<Entry>> {
         Entry::program("init", INIT.into()),
         Entry::program("bin/busybox", busybox),
         Entry::link("bin/sh", "busybox"),
-        Entry::program("bin/live", fs::read(tests)?),
     ]);
-    for name in ["cronx", "cronx-actor"] {
-        entries.push(Entry::program(&format!("bin/{name}"), fs::read(folder.join(name))?));
+    let mut libraries = BTreeSet::new();
+    for (name, path) in programs {
+        libraries.extend(libraries_of(&process::output(Command::new("ldd").arg(&path))?));
+        entries.push(Entry::program(&format!("bin/{name}"), stripped(&path, &folder.join(name))?));
     }
+    entries.extend(entries_of(&libraries)?);
     Ok(entries)
 }
 
-/// Builds the command, the actor and the live tests. Gives the tests' program.
+/// Builds the command, the actor and the live tests, as `cargo xtask test` does. Gives the tests' program.
 fn build() -> Result<PathBuf> {
-    let packages = ["--target", TARGET, "--package=cronx", "--package=cronx-actors"];
-    process::run(cargo().arg("build").args(packages).arg("--bins"))?;
-    let mut tests = cargo();
-    tests.args(["test", "--no-run", "--message-format=json"]).args(packages);
-    let messages = process::output(tests.arg("--test=live"))?;
-    test_program(&messages).context("cargo built no program of the live tests")
+    process::run(workspace::cargo().args(["build", "--workspace", "--bins"]))?;
+    workspace::test_program("live", &[])
 }
 
-fn cargo() -> Command {
-    let mut cargo = workspace::cargo();
-    cargo.env("RUSTFLAGS", FLAGS).env("CARGO_PROFILE_DEV_DEBUG", "0");
-    cargo
+/// A program without its debug information, which the guest has no memory for.
+fn stripped(program: &Path, copy: &Path) -> Result<Vec<u8>> {
+    let mut strip = Command::new("strip");
+    process::run(strip.arg("--strip-debug").arg("-o").arg(copy).arg(program))?;
+    Ok(fs::read(copy)?)
 }
 
-/// What cargo says of the test target `live`.
-fn test_program(messages: &str) -> Option<PathBuf> {
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut tests = messages.filter(|message| message["target"]["name"] == "live");
-    tests.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+/// What `ldd` names by an absolute path: libraries, and who loads them.
+fn libraries_of(ldd: &str) -> impl Iterator<Item = PathBuf> {
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    ldd.lines().filter_map(path)
+}
+
+/// They stand where they stand here.
+fn entries_of(libraries: &BTreeSet<PathBuf>) -> Result<Vec<Entry>> {
+    let in_guest = |path: &Path| path.to_string_lossy().trim_start_matches('/').to_owned();
+    let mut entries = Vec::new();
+    let folders = libraries.iter().flat_map(|library| library.ancestors().skip(1));
+    // A set puts a folder before what is in it.
+    for folder in folders.collect::<BTreeSet<_>>() {
+        if folder != Path::new("/") {
+            entries.push(Entry::folder(&in_guest(folder), 0o755));
+        }
+    }
+    for library in libraries {
+        entries.push(Entry::program(&in_guest(library), fs::read(library)?));
+    }
+    Ok(entries)
 }
 
 /// Boots, and waits until the guest is off. Gives the seconds that took; what it said is a file.
@@ -115,11 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_names_the_tests_program() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"cronx"},"executable":"/a"}
-{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/b/live-1"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(test_program(messages), Some(PathBuf::from("/b/live-1")));
-        assert_eq!(test_program("{}"), None);
+    fn libraries_are_those_with_a_path() {
+        let said = "\tlinux-vdso.so.1 (0x00007f64)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x00007f63)\n\
+                    \t/lib64/ld.so.2 (0x00007f65)\n";
+        let libraries: Vec<PathBuf> = libraries_of(said).collect();
+        assert_eq!(libraries, ["/lib/x/libc.so.6", "/lib64/ld.so.2"].map(PathBuf::from));
     }
 }
