@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use cronx_ledger::claim::{Entry, State};
-use cronx_ledger::{JobId, Key, Ledger, Look};
+use cronx_ledger::{JobId, Key, Ledger, Look, Named};
 use cronx_scheduler::{Course, Spec, Utc};
 
 use super::owner::jobs;
@@ -29,7 +29,8 @@ impl fmt::Display for Census {
     }
 }
 
-/// Each instant through `until` is done, and took effect once; or what is wrong.
+/// Each instant through `until` is done and took effect once, what is later took effect at most once, and nothing
+/// else did; or what is wrong.
 pub async fn take(place: &Place, begun: &Begun, until: Utc) -> Result<Census, String> {
     let ledger = place.look().await;
     let entries = entries(&*ledger).await?;
@@ -39,10 +40,10 @@ pub async fn take(place: &Place, begun: &Begun, until: Utc) -> Result<Census, St
     let mut census = Census::default();
     for (job, spec) in jobs() {
         let course = courses.get(&job).ok_or_else(|| format!("{job} has no course"))?;
-        if course.cursor() < until || !course.ahead().is_empty() {
+        if course.cursor() < until {
             return Err(format!("{job} is not at its end: {course:?}"));
         }
-        for nominal in instants(&spec, begun[&job], course.cursor()) {
+        for nominal in instants(&spec, begun[&job], until) {
             let key = Key::firing(&job, nominal, 0);
             let entry = entries.get(&key).ok_or_else(|| format!("{key} is lost"))?;
             let State::Done { result } = &entry.state else {
@@ -56,14 +57,13 @@ pub async fn take(place: &Place, begun: &Begun, until: Utc) -> Result<Census, St
             census.again += u64::from(entry.attempt > 1);
         }
     }
-    // What began while this looked is no part of it; nothing else can have an effect.
-    let is_later = |key: &str| {
-        let key: Key = key.parse().unwrap();
-        entries.get(&key).is_none_or(|entry| !matches!(entry.state, State::Done { .. }))
+    let is_later = |key: &str| match key.parse::<Key>().map(|key| key.named()) {
+        Ok(Named::Firing { nominal, .. }) => nominal > until,
+        _ => false,
     };
-    match effects.keys().find(|key| !is_later(key)) {
+    match effects.iter().find(|(key, count)| **count != 1 || !is_later(key)) {
+        Some((key, count)) => Err(format!("{key} took effect {count} times")),
         None => Ok(census),
-        Some(key) => Err(format!("{key} took effect, and was not due")),
     }
 }
 

@@ -11,7 +11,8 @@ use cronx_ledger::Key;
 use mysql_async::prelude::Queryable;
 use rusqlite::params;
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS effects (entry VARCHAR(1800) NOT NULL, fence BIGINT NOT NULL)";
+const TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS effects (entry VARCHAR(1800) NOT NULL, fence BIGINT NOT NULL)";
 const COUNTS: &str = "SELECT entry, count(*) FROM effects GROUP BY entry";
 
 /// A database with it.

@@ -25,7 +25,8 @@ pub const TENANT: &str = "killed";
 
 /// What there is to do, and when.
 pub fn jobs() -> Vec<(JobId, Spec)> {
-    let periods = [("often", "@every 9ms"), ("seldom", "@every 40ms"), ("rarely", "@every 130ms")];
+    let periods =
+        [("often", "@every 30ms"), ("seldom", "@every 130ms"), ("rarely", "@every 400ms")];
     let job = |(name, spec)| (JobId::new(TENANT, name).unwrap(), Spec::parse(spec).unwrap());
     periods.map(job).to_vec()
 }
