@@ -11,7 +11,7 @@ mod table;
 use std::sync::Arc;
 
 use cronx_scheduler::Course;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::runtime::Handle;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
@@ -97,7 +97,11 @@ fn place(config: &tokio_postgres::Config) -> String {
 
 impl Inner {
     async fn client(&self) -> Result<deadpool_postgres::Object, Error> {
-        self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, error))
+        let (what, place) = ("connect to", &self.place);
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => failed(what, place)(error),
+            other => unavailable(what, place, other),
+        })
     }
 
     async fn act<'a>(&'a self, act: &'a Act) -> Result<Reply, Error> {

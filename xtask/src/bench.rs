@@ -6,6 +6,7 @@
 mod blame;
 mod gate;
 mod journal;
+mod ledger;
 mod probes;
 mod scheduler;
 mod shuffle;
@@ -31,6 +32,8 @@ pub(crate) enum Bench {
     Scheduler(scheduler::Campaign),
     /// What it costs a scheduler that its firings can be heard.
     Spans(Extent),
+    /// What a durable firing costs, and whether it takes effect once although its process is killed.
+    Ledger(ledger::Campaign),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -63,6 +66,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Probes(extent) => probes::run(extent),
         Bench::Spans(extent) => spans::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
+        Bench::Ledger(campaign) => ledger::run(campaign),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }

@@ -15,7 +15,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests, and servers that tests start for themselves.
-const NEEDS: [Need; 11] = [
+pub(crate) const NEEDS: [Need; 11] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -33,7 +33,7 @@ const NEEDS: [Need; 11] = [
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
 
 /// Stores of the ledger's that need a server.
-const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres,cronx-ledger/redis";
+pub(crate) const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres,cronx-ledger/redis";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod killed;
 mod model;
 mod random;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]

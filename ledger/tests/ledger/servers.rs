@@ -23,6 +23,8 @@ pub struct Server {
     pub port: u16,
     /// How it is started again.
     command: fn(&Path, u16) -> Option<Command>,
+    /// Whether it does more than listen.
+    accepts: fn(u16) -> bool,
     ends_by: Signal,
 }
 
@@ -82,24 +84,25 @@ impl Server {
     fn start(
         folder: TempDir,
         command: fn(&Path, u16) -> Option<Command>,
+        accepts: fn(u16) -> bool,
         ends_by: Signal,
     ) -> Option<Self> {
         let port = free_port();
         let child = spawn(command(folder.path(), port)?, folder.path());
-        let mut server = Self { child, folder, port, command, ends_by };
-        server.listens();
+        let mut server = Self { child, folder, port, command, accepts, ends_by };
+        server.answers();
         Some(server)
     }
 
-    /// Waits until it answers.
-    fn listens(&mut self) {
+    /// Waits until it does.
+    fn answers(&mut self) {
         let until = Instant::now() + BOUND;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !(self.accepts)(self.port) {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the server ended: {status}\n{}", log());
             }
-            assert!(Instant::now() < until, "the server does not listen\n{}", log());
+            assert!(Instant::now() < until, "the server does not answer\n{}", log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -114,7 +117,7 @@ impl Server {
         self.child.wait().unwrap();
         let command = (self.command)(self.folder.path(), self.port).unwrap();
         self.child = spawn(command, self.folder.path());
-        self.listens();
+        self.answers();
     }
 }
 
@@ -125,6 +128,10 @@ impl Drop for Server {
         self.signal(self.ends_by);
         let _ = self.child.wait();
     }
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
 fn spawn(mut command: Command, folder: &Path) -> Child {
@@ -143,13 +150,12 @@ pub fn postgres() -> Option<Server> {
     make.arg(folder.path().join("data"));
     let made = spawn(make, folder.path()).wait().unwrap();
     assert!(made.success(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
-    let mut server = Server::start(folder, postgres_command, Signal::SIGQUIT)?;
-    server.accepts(|port| {
+    let accepts = |port| {
         let url = format!("postgres://cronx@127.0.0.1:{port}/postgres");
         let ready = Command::new(program("pg_isready").unwrap()).arg("-d").arg(url).output();
         ready.is_ok_and(|ready| ready.status.success())
-    });
-    Some(server)
+    };
+    Server::start(folder, postgres_command, accepts, Signal::SIGQUIT)
 }
 
 fn postgres_command(folder: &Path, port: u16) -> Option<Command> {
@@ -157,17 +163,6 @@ fn postgres_command(folder: &Path, port: u16) -> Option<Command> {
     command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).arg("-p");
     command.arg(port.to_string()).args(["-h", "127.0.0.1"]);
     Some(command)
-}
-
-impl Server {
-    /// Waits until it does more than listen.
-    fn accepts(&mut self, accepts: impl Fn(u16) -> bool) {
-        let until = Instant::now() + BOUND;
-        while !accepts(self.port) {
-            assert!(Instant::now() < until, "the server does not accept");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
 }
 
 /// MariaDB; `None` if it is not installed.
@@ -178,7 +173,7 @@ pub fn mariadb() -> Option<Server> {
     make.arg(format!("--datadir={}", folder.path().join("data").display()));
     let made = spawn(make, folder.path()).wait().unwrap();
     assert!(made.success(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
-    Server::start(folder, mariadb_command, Signal::SIGTERM)
+    Server::start(folder, mariadb_command, listens, Signal::SIGTERM)
 }
 
 fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
@@ -194,7 +189,7 @@ fn mariadb_command(folder: &Path, port: u16) -> Option<Command> {
 pub fn redis(settings: &str) -> Option<Server> {
     let folder = folder();
     fs::write(folder.path().join("redis.conf"), settings).unwrap();
-    Server::start(folder, redis_command, Signal::SIGTERM)
+    Server::start(folder, redis_command, listens, Signal::SIGTERM)
 }
 
 fn redis_command(folder: &Path, port: u16) -> Option<Command> {

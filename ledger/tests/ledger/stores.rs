@@ -16,7 +16,7 @@ async fn sqlite_conforms() {
 }
 
 #[cfg(feature = "mariadb")]
-mod mariadb;
+pub mod mariadb;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod owners;
 #[cfg(feature = "postgres")]

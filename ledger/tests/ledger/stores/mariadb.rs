@@ -14,7 +14,7 @@ use super::owners::hand_over;
 use crate::servers::{Server, mariadb, needs};
 use crate::suite::{Stage, clock, conforms};
 
-async fn url(server: &Server) -> String {
+pub async fn url(server: &Server) -> String {
     let url = format!("mysql://root@127.0.0.1:{}", server.port);
     let mut connection = mysql_async::Conn::from_url(&url).await.unwrap();
     connection.query_drop("CREATE DATABASE IF NOT EXISTS jobs").await.unwrap();
