@@ -3,7 +3,7 @@
 //! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
 //! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
 //! and `yields` makes switches. `capture` makes evidence and `read` takes it in. `timers` are those of one
-//! thread, ours and rivals', and `scheduler` is ours at work, beside others. `plot` draws.
+//! thread, ours and rivals', `scheduler` is ours at work, and `ledger` writes down, beside others. `plot` draws.
 //! Each ends with whoever started it. What it does not do: compare.
 //! That is for xtask.
 
@@ -12,6 +12,7 @@ mod bpf;
 mod capture;
 mod empty;
 mod flood;
+mod ledger;
 mod plot;
 mod race;
 mod read;
@@ -49,6 +50,8 @@ enum Role {
     Timers(timers::Timers),
     /// Gives a scheduler a load, ours or another.
     Scheduler(scheduler::AtWork),
+    /// Writes runs down, in our ledger or in others' queues.
+    Ledger(ledger::Durable),
     /// Draws lateness against live timers.
     Plot(plot::Plot),
     /// Reads one: as little as any analysis must, or the whole of it.
@@ -68,6 +71,8 @@ enum Error {
     Plot(String),
     #[error("the scheduler: {0}")]
     Scheduler(String),
+    #[error("the ledger: {0}")]
+    Ledger(String),
     #[error("only {done} of {count} in {seconds} s; fewer can be asked for, or more time")]
     Slow { done: u64, count: u64, seconds: u64 },
 }
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
         Role::Capture(capture) => capture.run(),
         Role::Timers(timers) => timers.run(),
         Role::Scheduler(at_work) => at_work.run(),
+        Role::Ledger(durable) => durable.run(),
         Role::Plot(plot) => plot.run(),
         Role::Read(read) => read.run(),
     };

@@ -6,9 +6,6 @@
 mod daemon;
 mod ledger;
 mod server;
-#[path = "../../ledger/tests/ledger/servers.rs"]
-#[allow(dead_code, reason = "the ledger's tests do more with a server")]
-mod servers;
 mod shards;
 
 use std::fs;

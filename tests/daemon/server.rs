@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::job;
 use super::ledger::{begun, gaps};
-use super::servers::{mariadb, needs, postgres, redis};
+use cronx_servers::{mariadb, needs, postgres, redis};
 use crate::daemon::{CRONX, Daemon, eventually};
 
 const SECRET: &str = "Tr0ub4dor";

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::servers::{needs, postgres};
+use cronx_servers::{needs, postgres};
 use crate::daemon::{BOUND, CRONX, Daemon, eventually};
 
 const LEASE: Duration = Duration::from_secs(3);

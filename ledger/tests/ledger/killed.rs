@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::random::Random;
-use crate::servers::Server;
+use cronx_servers::Server;
 use census::{Begun, Census};
 use place::Place;
 
@@ -134,7 +134,7 @@ async fn sqlite() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres() {
-    use crate::servers::{needs, postgres};
+    use cronx_servers::{needs, postgres};
     let Some(mut server) = needs("killed::postgres", postgres(), "PostgreSQL") else { return };
     let place = Place::Postgres(format!("postgres://cronx@127.0.0.1:{}/postgres", server.port));
     assert_hit(&campaign(&place, Some(&mut server)).await);
@@ -143,7 +143,7 @@ async fn postgres() {
 #[cfg(feature = "mariadb")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mariadb() {
-    use crate::servers::{mariadb, needs};
+    use cronx_servers::{mariadb, needs};
     let Some(mut server) = needs("killed::mariadb", mariadb(), "MariaDB") else { return };
     let place = Place::MariaDb(crate::stores::mariadb::url(&server).await);
     assert_hit(&campaign(&place, Some(&mut server)).await);
@@ -153,7 +153,7 @@ async fn mariadb() {
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis() {
-    use crate::servers::{needs, redis};
+    use cronx_servers::{needs, redis};
     const SETTINGS: &str = "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n";
     let Some(mut server) = needs("killed::redis", redis(SETTINGS), "Redis") else { return };
     let folder = TempDir::new().unwrap();

@@ -6,7 +6,5 @@ mod crash;
 mod killed;
 mod model;
 mod random;
-#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
-mod servers;
 mod stores;
 mod suite;

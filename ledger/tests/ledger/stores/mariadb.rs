@@ -11,7 +11,7 @@ use mysql_async::prelude::Queryable;
 
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
-use crate::servers::{Server, mariadb, needs};
+use cronx_servers::{Server, mariadb, needs};
 use crate::suite::{Stage, clock, conforms};
 
 pub async fn url(server: &Server) -> String {

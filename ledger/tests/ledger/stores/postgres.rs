@@ -12,7 +12,7 @@ use tokio_postgres::NoTls;
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
 
-use crate::servers::{Server, needs, postgres};
+use cronx_servers::{Server, needs, postgres};
 use crate::suite::{Stage, clock, conforms};
 
 fn url(server: &Server) -> String {

@@ -13,7 +13,7 @@ use cronx_scheduler::Utc;
 
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
-use crate::servers::{Server, needs, redis};
+use cronx_servers::{Server, needs, redis};
 use crate::suite::{Stage, clock, conforms};
 
 /// What it said, it has.

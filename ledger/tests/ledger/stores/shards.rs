@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::owners::firing_of;
-use crate::servers::{needs, postgres};
+use cronx_servers::{needs, postgres};
 use effects::Effects;
 use process::{JOBS, LEASE, Owner, PERIOD, SHARDS, TENANT, connect};
 
@@ -159,7 +159,7 @@ async fn owners_on_one_postgres_lose_nothing() {
 async fn owners_on_one_redis_lose_nothing() {
     let test = "owners_on_one_redis_lose_nothing";
     let settings = "appendonly yes\nappendfsync always\nsave \"\"\n";
-    let Some(redis) = needs(test, crate::servers::redis(settings), "Redis") else { return };
+    let Some(redis) = needs(test, cronx_servers::redis(settings), "Redis") else { return };
     let Some(database) = needs(test, postgres(), "PostgreSQL") else { return };
     let effects = format!("postgres://cronx@127.0.0.1:{}/postgres", database.port);
     let effects = Effects::make(&effects).await;

@@ -8,7 +8,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, IsolationLevel, Transaction, TxOpts};
 
 use super::url;
-use crate::servers::{Server, mariadb, needs};
+use cronx_servers::{Server, mariadb, needs};
 
 const BOUND: Duration = Duration::from_mins(1);
 

@@ -7,7 +7,7 @@ use cronx_ledger::{Fingerprint, Key, Once};
 use tokio_postgres::{Client, Error, IsolationLevel, NoTls, Transaction};
 
 use super::url;
-use crate::servers::{Server, needs, postgres};
+use cronx_servers::{Server, needs, postgres};
 
 const BOUND: Duration = Duration::from_mins(1);
 

@@ -9,7 +9,7 @@ use cronx_scheduler::Utc;
 use rusqlite::Connection;
 
 use super::{begin, claim, complete, connect, fence, is_granted, is_lost, join, kept, key, says};
-use crate::servers::{Server, needs, redis};
+use cronx_servers::{Server, needs, redis};
 
 /// It keeps nothing.
 const FORGETFUL: &str = "save \"\"\nappendonly no\n";

@@ -1,4 +1,8 @@
-//! Real servers, on free ports and in folders of their own, gone with the test that started them.
+//! Real servers, on free ports and in folders of their own, gone with whoever started them.
+//!
+//! What goes wrong here is a panic: it is the machine's fault, and nothing could be tested.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -20,6 +24,7 @@ const BOUND: Duration = Duration::from_mins(1);
 pub struct Server {
     child: Child,
     folder: TempDir,
+    /// Where it listens, on 127.0.0.1.
     pub port: u16,
     /// How it is started again.
     command: fn(&Path, u16) -> Option<Command>,
@@ -107,6 +112,7 @@ impl Server {
         }
     }
 
+    /// Sends it to the server's first process.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
