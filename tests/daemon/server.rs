@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::job;
 use super::ledger::{begun, gaps};
-use cronx_servers::{mariadb, needs, postgres, redis};
 use crate::daemon::{CRONX, Daemon, eventually};
+use cronx_servers::{mariadb, needs, postgres, redis};
 
 const SECRET: &str = "Tr0ub4dor";
 

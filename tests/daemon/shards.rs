@@ -12,8 +12,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use cronx_servers::{needs, postgres};
 use crate::daemon::{BOUND, CRONX, Daemon, eventually};
+use cronx_servers::{needs, postgres};
 
 const LEASE: Duration = Duration::from_secs(3);
 /// Between two instants, milliseconds.

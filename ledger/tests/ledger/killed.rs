@@ -20,8 +20,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::random::Random;
-use cronx_servers::Server;
 use census::{Begun, Census};
+use cronx_servers::Server;
 use place::Place;
 
 /// For every change; a campaign has a thousand.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench ledger`: what a durable firing costs beside others' durable jobs, and with `--kill`
 //! whether every firing takes effect once although its process is killed again and again.
 
+mod cost;
 mod kill;
 
 use anyhow::Result;
@@ -19,5 +20,5 @@ pub(crate) struct Campaign {
 }
 
 pub(super) fn run(campaign: &Campaign) -> Result<()> {
-    kill::run(&campaign.extent)
+    if campaign.kill { kill::run(&campaign.extent) } else { cost::run(&campaign.extent) }
 }

@@ -11,8 +11,8 @@ use mysql_async::prelude::Queryable;
 
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
-use cronx_servers::{Server, mariadb, needs};
 use crate::suite::{Stage, clock, conforms};
+use cronx_servers::{Server, mariadb, needs};
 
 pub async fn url(server: &Server) -> String {
     let url = format!("mysql://root@127.0.0.1:{}", server.port);

@@ -12,8 +12,8 @@ use tokio_postgres::NoTls;
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
 
-use cronx_servers::{Server, needs, postgres};
 use crate::suite::{Stage, clock, conforms};
+use cronx_servers::{Server, needs, postgres};
 
 fn url(server: &Server) -> String {
     format!("postgres://cronx@127.0.0.1:{}/postgres", server.port)

@@ -13,8 +13,8 @@ use cronx_scheduler::Utc;
 
 use super::asked::{claim, is_granted, is_in_flight};
 use super::owners::hand_over;
-use cronx_servers::{Server, needs, redis};
 use crate::suite::{Stage, clock, conforms};
+use cronx_servers::{Server, needs, redis};
 
 /// What it said, it has.
 const DURABLE: &str = "appendonly yes\nappendfsync always\nsave \"\"\n";
