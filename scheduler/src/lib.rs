@@ -40,6 +40,7 @@
 
 #[cfg(test)]
 mod allocations;
+pub mod breaker;
 mod clock;
 mod context;
 mod error;
