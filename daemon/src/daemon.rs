@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::breakers::Breakers;
+use crate::decisions::Decisions;
 use crate::file::{Jobs, Settings};
 use crate::group::Groups;
 use crate::ledger::{Held, Place};
@@ -110,10 +112,12 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
+        let decisions = Decisions::start(settings.decisions.as_deref(), log)?;
+        let breakers = Arc::new(Breakers::new(decisions));
         let opened = start.ledger.open(log).await;
         let (store, held) = opened.context("cannot open the ledger")?;
         let options = Options { store, ..options(&settings, runtime) };
-        let set = Set::start(options, Arc::clone(&groups), log)?;
+        let set = Set::start(options, Arc::clone(&groups), breakers, log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;

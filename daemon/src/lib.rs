@@ -28,9 +28,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod breakers;
 mod call;
 mod command;
 mod daemon;
+mod decisions;
 mod file;
 mod group;
 pub mod ledger;
@@ -43,5 +45,5 @@ mod status;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use file::{Action, Jobs, Plan, Refusal, Settings};
+pub use file::{Action, BreakerPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cronx_scheduler::breaker::State;
 use cronx_scheduler::{JobStatus, Outcome, PoolStatus, Run, SkipCounts};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::breakers::Seen;
+
 /// The library escapes what stands in a label.
 type Labels = Vec<(&'static str, String)>;
 
@@ -17,8 +20,11 @@ type Labels = Vec<(&'static str, String)>;
 const LATENESS_S: [f64; 13] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 10.0, 60.0];
 
-const OUTCOMES: [&str; 6] =
-    ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused"];
+const OUTCOMES: [&str; 7] =
+    ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused", "rejected"];
+
+const STATES: [State; 5] =
+    [State::Closed, State::Open, State::HalfOpen, State::ForcedClosed, State::ForcedOpen];
 
 /// All of them.
 pub(crate) struct Metrics {
@@ -33,6 +39,10 @@ pub(crate) struct Metrics {
     running: Gauge,
     store_errors: Counter,
     reloads: Family<Labels, Counter>,
+    breakers: Family<Labels, Gauge>,
+    rejections: Family<Labels, Counter>,
+    openings: Family<Labels, Counter>,
+    decisions_dropped: Counter,
 }
 
 impl Metrics {
@@ -49,6 +59,10 @@ impl Metrics {
             running: Gauge::default(),
             store_errors: Counter::default(),
             reloads: Family::default(),
+            breakers: Family::default(),
+            rejections: Family::default(),
+            openings: Family::default(),
+            decisions_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -70,6 +84,47 @@ impl Metrics {
         all.register("running", "Runs at work", self.running.clone());
         all.register("store_errors", "What the store could not do", self.store_errors.clone());
         all.register("reloads", "How often the file was read again", self.reloads.clone());
+        self.register_breakers();
+    }
+
+    fn register_breakers(&mut self) {
+        let all = &mut self.registry;
+        let says = "1 for the state that a breaker is in";
+        all.register("breaker_state", says, self.breakers.clone());
+        let says = "Calls that a breaker rejected, or would have";
+        all.register("breaker_rejections", says, self.rejections.clone());
+        all.register("breaker_openings", "How often a breaker opened", self.openings.clone());
+        let says = "Decisions of breakers that nobody had time to write";
+        all.register("decisions_dropped", says, self.decisions_dropped.clone());
+    }
+
+    /// How a breaker stands.
+    pub(crate) fn breaker(&self, seen: &Seen) {
+        let breaker = ("breaker", seen.name.to_string());
+        for state in STATES {
+            let labels = vec![breaker.clone(), ("state", state.word().to_owned())];
+            let is_so = seen.standing.state == state;
+            self.breakers.get_or_create(&labels).set(i64::from(is_so));
+        }
+        let labels = vec![breaker];
+        set(&self.rejections.get_or_create(&labels), seen.standing.rejected);
+        set(&self.openings.get_or_create(&labels), seen.standing.openings);
+    }
+
+    /// Decisions that are in no file.
+    pub(crate) fn decisions(&self, dropped: u64) {
+        set(&self.decisions_dropped, dropped);
+    }
+
+    /// A breaker is no more.
+    pub(crate) fn forget_breaker(&self, name: &str) {
+        let breaker = ("breaker", name.to_owned());
+        for state in STATES {
+            self.breakers.remove(&vec![breaker.clone(), ("state", state.word().to_owned())]);
+        }
+        let labels = vec![breaker];
+        self.rejections.remove(&labels);
+        self.openings.remove(&labels);
     }
 
     /// A run ended.
@@ -145,6 +200,7 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Panicked(_) => OUTCOMES[3],
         Outcome::Cancelled => OUTCOMES[4],
         Outcome::Refused => OUTCOMES[5],
+        Outcome::Rejected(_) => OUTCOMES[6],
     }
 }
 

@@ -11,6 +11,7 @@ use cronx_scheduler::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::breakers::Breakers;
 use crate::file::{Action, Jobs, Plan};
 use crate::group::Groups;
 use crate::log::Log;
@@ -31,6 +32,7 @@ pub(crate) struct Set {
     pub(crate) metrics: Arc<Metrics>,
     /// The first jobs go on where the store says; one that comes later is new.
     has_jobs: AtomicBool,
+    pub(crate) breakers: Arc<Breakers>,
 }
 
 /// A job that is there.
@@ -85,20 +87,26 @@ impl Set {
     pub(crate) fn start(
         mut options: Options,
         groups: Arc<Groups>,
+        breakers: Arc<Breakers>,
         log: &Log,
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let inner = Arc::clone(&options.store);
-        let watch = Arc::new(Watch::new(inner, Arc::clone(&metrics), Arc::clone(log)));
+        let seen = (Arc::clone(&metrics), Arc::clone(&breakers));
+        let watch = Arc::new(Watch::new(inner, seen.0, seen.1, Arc::clone(log)));
         options.store = Arc::<Watch>::clone(&watch);
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
         let (log, has_jobs) = (Arc::clone(log), AtomicBool::new(false));
-        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs })
+        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs, breakers })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
     pub(crate) fn become_as(&self, file: &Jobs) -> Result<Changes, Error> {
+        let turnover = self.breakers.become_as(file)?;
+        for breaker in &turnover.gone {
+            self.metrics.forget_breaker(breaker);
+        }
         let mut jobs = self.jobs();
         let mut changes = Changes::default();
         let gone: Vec<_> =
@@ -110,12 +118,13 @@ impl Set {
         let mut failed = None;
         for (name, plan) in &file.plans {
             let old = jobs.remove(name);
+            let anew = plan.breakers(name).any(|breaker| turnover.new.contains(&breaker));
             let what = match &old {
-                Some(old) if old.plan == *plan => &mut changes.kept,
+                Some(old) if old.plan == *plan && !anew => &mut changes.kept,
                 Some(_) => &mut changes.changed,
                 None => &mut changes.added,
             };
-            match self.turn(name, old, plan) {
+            match self.turn(name, old, plan, anew) {
                 Ok(running) => {
                     *what += 1;
                     jobs.insert(Arc::clone(name), running);
@@ -124,6 +133,8 @@ impl Set {
             }
         }
         self.has_jobs.store(true, Ordering::Relaxed);
+        let job = |name: &str| jobs.get(name).map(|running| running.job.clone());
+        self.breakers.set_remedies(job);
         failed.map_or(Ok(changes), Err)
     }
 
@@ -134,19 +145,20 @@ impl Set {
         }
     }
 
-    /// A job as its plan says, from what it was. Runs at work go on.
+    /// A job as its plan says, from what it was; `anew` if it is behind another breaker. Runs at work go on.
     fn turn(
         &self,
         name: &Arc<str>,
         old: Option<Running>,
         plan: &Arc<Plan>,
+        anew: bool,
     ) -> Result<Running, Error> {
         let Some(old) = old else {
             let seats = plan.limit().map(Seats::new);
             let is_new = self.has_jobs.load(Ordering::Relaxed);
             return self.add(name, plan, seats, SkipCounts::default(), is_new);
         };
-        if old.plan == *plan {
+        if old.plan == *plan && !anew {
             return Ok(old);
         }
         let skipped = sum(&old.skipped, &old.job.status().skipped);
@@ -172,6 +184,7 @@ impl Set {
                 Definition { name: Arc::clone(name), spec: plan.spec.clone(), options };
             let scheduler = self.scheduler.read().unwrap_or_else(PoisonError::into_inner);
             let work = self.work(&plan.action, seats.as_ref());
+            let work = work.behind(self.breakers.of(name, plan));
             match scheduler.as_ref().ok_or(Error::Closed)?.add(definition, work) {
                 Ok(job) => return Ok(Running { plan: Arc::clone(plan), job, seats, skipped }),
                 Err(Error::Full { .. }) => std::thread::sleep(FULL),

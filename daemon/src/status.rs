@@ -1,8 +1,10 @@
 //! How it stands, as JSON. What a command is given stays out of it: an argument may be a secret.
 
-use cronx_scheduler::{Outcome, Phase, Run, Status, Utc, Wish, WishAnswer};
+use cronx_scheduler::{Clock, Outcome, Phase, Run, Status, SystemClock, Utc, Wish, WishAnswer};
 use serde_json::{Map, Value, json};
 
+use crate::breakers::Seen;
+use crate::decisions::window;
 use crate::metrics::{reasons, word};
 use crate::set::{Set, View};
 
@@ -15,6 +17,8 @@ pub(crate) fn json(set: &Set, file: &Value) -> Value {
         "file": file,
         "scheduler": scheduler.as_ref().map(engine),
         "jobs": set.views().iter().map(job).collect::<Vec<_>>(),
+        "breakers": set.breakers.seen().iter().map(breaker).collect::<Vec<_>>(),
+        "decisions_dropped": set.breakers.decisions.dropped(),
     })
 }
 
@@ -41,6 +45,22 @@ fn engine(status: &Status) -> Value {
             "rttime_us": status.machine.rttime_us,
             "interrupts": status.machine.interrupts,
         },
+    })
+}
+
+fn breaker(seen: &Seen) -> Value {
+    let standing = &seen.standing;
+    let now = SystemClock.mono();
+    json!({
+        "name": &*seen.name,
+        "state": standing.state.word(),
+        "why": standing.why.word(),
+        "waits_ns": standing.until.map(|until| until.since(now).as_nanos() as u64),
+        "window": window(&standing.window),
+        "rejected": standing.rejected,
+        "openings": standing.openings,
+        "shadow": seen.plan.rules.shadow,
+        "on_open": seen.plan.on_open.as_deref(),
     })
 }
 
@@ -72,6 +92,7 @@ fn job(view: &View) -> Value {
             "panicked": ended.panicked,
             "cancelled": ended.cancelled,
             "refused": ended.refused,
+            "rejected": ended.rejected,
         },
         "skipped": skipped,
         "lateness_us": {
@@ -86,7 +107,8 @@ fn job(view: &View) -> Value {
 
 fn last(run: &Run) -> Value {
     let why = match &run.outcome {
-        Outcome::Failed(why) | Outcome::Panicked(why) => Some(why),
+        Outcome::Failed(why) | Outcome::Panicked(why) => Some(why.clone()),
+        Outcome::Rejected(rejection) => Some(rejection.to_string()),
         _ => None,
     };
     json!({
@@ -94,6 +116,7 @@ fn last(run: &Run) -> Value {
         "attempt": run.firing.attempt,
         "outcome": word(&run.outcome),
         "why": why,
+        "trace": run.firing.trace.to_string(),
         "lateness_ns": run.lateness_ns(),
         "took_ns": run.finished.since(run.started).as_nanos() as u64,
     })

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cronx_scheduler::{Answer, Firing, Permit, Resumed, Run, Skipped, Store, StoreError, Utc};
 
+use crate::breakers::Breakers;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
 
 pub(crate) struct Watch {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    breakers: Arc<Breakers>,
     log: Log,
     seen: Mutex<Seen>,
 }
@@ -25,8 +27,13 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, log: Log) -> Self {
-        Self { inner, metrics, log, seen: Mutex::default() }
+    pub(crate) fn new(
+        inner: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        breakers: Arc<Breakers>,
+        log: Log,
+    ) -> Self {
+        Self { inner, metrics, breakers, log, seen: Mutex::default() }
     }
 
     /// A job is added; one that comes new while others run begins now, whatever there was of its name.
@@ -60,6 +67,7 @@ impl Watch {
         if run.outcome.is_failure() {
             (self.log)(&Event::Failed(run));
         }
+        self.breakers.note(run);
         let mut seen = self.seen();
         // A run may outlive its job, and leaves no numbers then.
         if let Some(last) = seen.last.get_mut(&*run.firing.job) {

@@ -250,7 +250,7 @@ impl Roster {
         let index = timer.tag & !RETRY;
         if let Some((core, firing)) = self.retries[index as usize].take() {
             self.free_retries.push(index);
-            let firing = Firing { popped: self.now.mono, trace: self.trace(), ..firing };
+            let firing = Firing { popped: self.now.mono, ..firing };
             self.hand_over_again(core, firing, desk);
         }
     }
@@ -271,7 +271,7 @@ impl Roster {
         if self.closed || over {
             return false;
         }
-        let random = firing.trace.0 as u64;
+        let random = firing.trace.0 as u64 ^ u64::from(firing.attempt);
         let Some(delay) = core.options().retry.delay(firing.attempt, random) else { return false };
         let due = self.now.mono + delay;
         self.put_off(core, Firing { attempt: firing.attempt.saturating_add(1), due, ..firing });

@@ -5,12 +5,31 @@ use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::breaker::{Record, Rejected};
+use crate::hash::mix;
 use crate::policy::Why;
 use crate::{Mono, Utc};
 
 /// The number of a trace, as W3C Trace Context has it; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(pub u128);
+
+impl TraceId {
+    /// The number of the firing's span within it, and of that of its attempt, from 1: the same for
+    /// everybody who asks, so that nobody has to keep it. Never 0.
+    ///
+    /// ```
+    /// use cronx_scheduler::TraceId;
+    ///
+    /// let trace = TraceId(7);
+    /// assert_ne!(trace.span(None), trace.span(Some(1)));
+    /// assert_eq!(trace.span(Some(1)), trace.span(Some(1)));
+    /// ```
+    pub fn span(self, attempt: Option<u32>) -> u64 {
+        let half = mix(self.0 as u64 ^ (self.0 >> 64) as u64);
+        mix(half ^ u64::from(attempt.unwrap_or(0))).max(1)
+    }
+}
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,6 +83,25 @@ pub enum Outcome {
     Cancelled,
     /// The store knows that another has done it, or is doing it.
     Refused,
+    /// A breaker let it not pass: it never began, and counts as no failure.
+    Rejected(Rejection),
+}
+
+/// Which breaker let a firing not pass, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its name.
+    pub breaker: Arc<str>,
+    /// What it said.
+    pub said: Rejected,
+}
+
+impl fmt::Display for Rejection {
+    /// Such as `the breaker 'ledger' is open (consecutive)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rejected { state, rule, .. } = self.said;
+        write!(f, "the breaker '{}' is {} ({})", self.breaker, state.word(), rule.word())
+    }
 }
 
 impl Outcome {
@@ -95,7 +133,7 @@ pub struct Firing {
     pub popped: Mono,
     /// The shard's thread.
     pub shard_tid: u32,
-    /// Of this attempt.
+    /// Of this firing: all its attempts have the same.
     pub trace: TraceId,
 }
 
@@ -120,6 +158,8 @@ pub struct Run {
     pub fence: u64,
     /// Whether another attempt follows.
     pub again: bool,
+    /// What breakers decided when it asked and when it ended, in that order.
+    pub decisions: Vec<Record>,
 }
 
 impl Run {

@@ -10,6 +10,8 @@ use cronx_scheduler::{Back, Fold, Gap, Leap, Misfire, Overlap, RealTime, parse_s
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::breaker::RawBreaker;
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub(super) struct Raw {
     pub(super) daemon: Settings,
     #[serde(default)]
     pub(super) job: BTreeMap<String, Spanned<RawJob>>,
+    #[serde(default)]
+    pub(super) breaker: BTreeMap<String, Spanned<RawBreaker>>,
 }
 
 /// What the daemon itself is to be, `[daemon]`.
@@ -44,6 +48,8 @@ pub struct Settings {
     pub spin: Option<Span>,
     /// What is wished for of the kernel.
     pub realtime: Wishes,
+    /// Where breakers' decisions are written, a line of JSON each; added to what is there.
+    pub decisions: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -59,6 +65,7 @@ impl Default for Settings {
             aging: None,
             spin: None,
             realtime: Wishes::default(),
+            decisions: None,
         }
     }
 }
@@ -107,6 +114,9 @@ pub(super) struct RawJob {
     pub(super) priority: Option<u8>,
     pub(super) jitter: Option<Span>,
     pub(super) retry: Option<Spanned<RawRetry>>,
+    pub(super) breaker: Option<Spanned<RawBreaker>>,
+    #[serde(default)]
+    pub(super) depends_on: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

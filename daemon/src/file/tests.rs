@@ -56,17 +56,19 @@ fn what_nobody_knows() {
     refused(
         &with("retries = 3"),
         expect![
-            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`"
+            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`, `breaker`, `depends-on`"
         ],
     );
     refused(
         "[jobs.a]\nschedule = '@daily'\n",
-        expect!["line 1, [jobs.a]: unknown field `jobs`, expected `daemon` or `job`"],
+        expect![
+            "line 1, [jobs.a]: unknown field `jobs`, expected one of `daemon`, `job`, `breaker`"
+        ],
     );
     refused(
         &format!("{GOOD}[daemon]\nport = 80\n"),
         expect![
-            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`"
+            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`"
         ],
     );
     refused(

@@ -22,8 +22,19 @@ fn run(job: &str, worker_tid: u32, outcome: Outcome) -> Run {
     };
     let [enqueued, dequeued, started, finished] =
         [2_000_000, 3_000_000, 4_000_000, 5_000_000].map(Mono);
-    let (fence, again) = (0, false);
-    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again }
+    let (decisions, fence, again) = (Vec::new(), 0, false);
+    Run {
+        firing,
+        enqueued,
+        dequeued,
+        started,
+        finished,
+        worker_tid,
+        outcome,
+        decisions,
+        fence,
+        again,
+    }
 }
 
 #[test]

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use super::announce;
 use super::beginning::{self, Begun, Way};
+use super::passed::Passed;
 use super::{Beginning, Item, Pool};
 use crate::Mono;
+use crate::breaker::Record;
 use crate::context::{Context, Start};
 use crate::job::{Core, Phase};
 use crate::request::{Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
-use crate::work::{Doing, Kind, Said, Shot};
+use crate::work::{Code, Doing, Said, Shot};
 
 /// Where and when user code began, and how it ended.
 struct Ran {
@@ -46,11 +48,22 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let (fence, again) = (0, false);
-    let run =
-        Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again };
+    let (decisions, fence, again) = (Vec::new(), 0, false);
+    let run = Run {
+        firing,
+        enqueued,
+        dequeued,
+        started,
+        finished,
+        worker_tid,
+        outcome,
+        decisions,
+        fence,
+        again,
+    };
     let mut end = End { pool, core, run };
-    let (ran, fence) = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
+    let Run { firing, decisions, .. } = &mut end.run;
+    let (ran, fence) = if_permitted(pool, &end.core, firing, shot, way, decisions).await;
     end.run.finished = pool.clock.mono();
     let Ran { begun: Begun { started, worker_tid, heard }, outcome } = ran;
     (end.run.started, end.run.worker_tid, end.run.outcome) = (started, worker_tid, outcome);
@@ -77,18 +90,11 @@ async fn if_permitted(
     firing: &Firing,
     shot: Option<Shot>,
     way: Way,
+    decisions: &mut Vec<Record>,
 ) -> (Ran, u64) {
     match pool.store.begin(firing).await {
         Ok(Permit::Granted(fence)) => {
-            let context = Context {
-                core: Arc::clone(core),
-                nominal: firing.nominal,
-                attempt: firing.attempt,
-                trace: firing.trace,
-                number: firing.number,
-                fence,
-            };
-            (begin(pool, context, firing, shot, way).await, fence)
+            (if_passed(pool, core, (firing, fence), shot, way, decisions).await, fence)
         }
         Ok(Permit::Refused) => (Ran::not(pool, Outcome::Refused), 0),
         Err(error) => {
@@ -96,6 +102,32 @@ async fn if_permitted(
             (Ran::not(pool, Outcome::Failed(format!("the store: {error}"))), 0)
         }
     }
+}
+
+/// The store has it by now: so a firing that is rejected is decided, and does not come again after a restart.
+async fn if_passed(
+    pool: &Arc<Pool>,
+    core: &Arc<Core>,
+    (firing, fence): (&Firing, u64),
+    shot: Option<Shot>,
+    way: Way,
+    decisions: &mut Vec<Record>,
+) -> Ran {
+    let passed = match Passed::ask(pool, core, firing.trace, decisions) {
+        Ok(passed) => passed,
+        Err(rejection) => return Ran::not(pool, Outcome::Rejected(rejection)),
+    };
+    let context = Context {
+        core: Arc::clone(core),
+        nominal: firing.nominal,
+        attempt: firing.attempt,
+        trace: firing.trace,
+        number: firing.number,
+        fence,
+    };
+    let ran = begin(pool, context, firing, shot, way).await;
+    passed.tell(pool, &ran.outcome, ran.begun.started, decisions);
+    ran
 }
 
 impl Ran {
@@ -125,12 +157,12 @@ async fn begin(
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
     let stopped = context.clone();
-    match &named.work.0 {
-        Kind::Future(f) => {
+    match named.work.code() {
+        Code::Future(f) => {
             let begun = beginning::begin(pool, firing, way);
             Ran { begun, outcome: future(pool, || f(context), &stopped).await }
         }
-        Kind::Starting(f) => {
+        Code::Starting(f) => {
             let beginning = Arc::new(Beginning::new(pool, firing, way));
             let start = Start(Arc::clone(&beginning));
             let outcome = future(pool, || f(context, start), &stopped).await;
@@ -139,7 +171,7 @@ async fn begin(
                 None => Ran::not(pool, outcome),
             }
         }
-        Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
+        Code::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
@@ -184,7 +216,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
     let work = move || {
         let begun = beginning::begin(&at, &firing, way);
         let core = Arc::clone(&context.core);
-        let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
+        let Some(Code::Blocking(f)) = core.as_named().map(|named| named.work.code()) else {
             return Ran { begun, outcome: Outcome::Refused };
         };
         let asked = context.clone();

@@ -1,5 +1,7 @@
 //! The whole of it, with its threads: every wait is for a condition.
 
+mod breakers;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex as StdMutex};
 
