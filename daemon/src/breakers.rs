@@ -86,7 +86,7 @@ impl Breakers {
     /// A run ended: if it was to heal, that is a decision's end.
     pub(crate) fn note(&self, run: &Run) {
         let heals = |known: &Known| known.plan.on_open.as_deref() == Some(&*run.firing.job);
-        if run.firing.triggered && self.known().values().any(heals) {
+        if run.firing.trigger.is_some() && self.known().values().any(heals) {
             self.decisions.healed(run);
         }
     }

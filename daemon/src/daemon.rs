@@ -21,6 +21,7 @@ use crate::log::{Event, Log, count};
 use crate::notify;
 use crate::serve::{self, Told};
 use crate::set::Set;
+use crate::trace::Traces;
 
 /// How long the threads have that still do something when all is over.
 const LAST: Duration = Duration::from_millis(500);
@@ -114,10 +115,11 @@ impl Daemon {
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
         let decisions = Decisions::start(settings.decisions.as_deref(), log)?;
         let breakers = Arc::new(Breakers::new(decisions));
+        let traces = Traces::start(settings.telemetry.as_ref(), log)?;
         let opened = start.ledger.open(log).await;
         let (store, held) = opened.context("cannot open the ledger")?;
         let options = Options { store, ..options(&settings, runtime) };
-        let set = Set::start(options, Arc::clone(&groups), breakers, log)?;
+        let set = Set::start(options, Arc::clone(&groups), breakers, traces, log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
@@ -202,6 +204,7 @@ impl Daemon {
             Drained::Hurried => format!("told twice: killed {}", count(ended, "command")),
         };
         (self.log)(&Event::Note(&text));
+        self.told.set.traces.flush().await;
     }
 
     async fn drain(&self, most: Duration, signals: &mut Signals) -> Drained {

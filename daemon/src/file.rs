@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use breaker::BreakerPlan;
 pub use plan::{Action, Plan};
 pub(crate) use plan::{Call, Command, User, own};
-pub use raw::{Output, Settings};
+pub use raw::{Output, Settings, Telemetry};
 use refusal::Fault;
 pub use refusal::Refusal;
 

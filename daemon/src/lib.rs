@@ -42,6 +42,7 @@ mod notify;
 mod serve;
 mod set;
 mod status;
+mod trace;
 mod watch;
 
 pub use daemon::{Start, run};

@@ -6,15 +6,18 @@ use cronx_scheduler::breaker::State;
 use cronx_scheduler::{JobStatus, Outcome, PoolStatus, Run, SkipCounts};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::breakers::Seen;
+use crate::trace::Counts;
 
 /// The library escapes what stands in a label.
 type Labels = Vec<(&'static str, String)>;
+/// An exemplar has the trace of a run that is sampled: to look it up, and no label that multiplies series.
+type Lateness = HistogramWithExemplars<Labels>;
 
 /// Upper ends of the lateness buckets, seconds.
 const LATENESS_S: [f64; 13] =
@@ -30,7 +33,7 @@ const STATES: [State; 5] =
 pub(crate) struct Metrics {
     registry: Registry,
     runs: Family<Labels, Counter>,
-    lateness: Family<Labels, Histogram, fn() -> Histogram>,
+    lateness: Family<Labels, Lateness, fn() -> Lateness>,
     skips: Family<Labels, Counter>,
     busy: Family<Labels, Gauge>,
     jobs: Gauge,
@@ -43,6 +46,7 @@ pub(crate) struct Metrics {
     rejections: Family<Labels, Counter>,
     openings: Family<Labels, Counter>,
     decisions_dropped: Counter,
+    spans: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -50,7 +54,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("cronx"),
             runs: Family::default(),
-            lateness: Family::new_with_constructor(|| Histogram::new(LATENESS_S)),
+            lateness: Family::new_with_constructor(|| Lateness::new(LATENESS_S.into_iter())),
             skips: Family::default(),
             busy: Family::default(),
             jobs: Gauge::default(),
@@ -63,6 +67,7 @@ impl Metrics {
             rejections: Family::default(),
             openings: Family::default(),
             decisions_dropped: Counter::default(),
+            spans: Family::default(),
         };
         metrics.register();
         metrics
@@ -96,6 +101,7 @@ impl Metrics {
         all.register("breaker_openings", "How often a breaker opened", self.openings.clone());
         let says = "Decisions of breakers that nobody had time to write";
         all.register("decisions_dropped", says, self.decisions_dropped.clone());
+        all.register("spans", "Spans by what became of them", self.spans.clone());
     }
 
     /// How a breaker stands.
@@ -109,6 +115,14 @@ impl Metrics {
         let labels = vec![breaker];
         set(&self.rejections.get_or_create(&labels), seen.standing.rejected);
         set(&self.openings.get_or_create(&labels), seen.standing.openings);
+    }
+
+    /// What became of spans.
+    pub(crate) fn spans(&self, counts: &Counts) {
+        let Counts { sent, dropped, failed } = *counts;
+        for (result, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+            set(&self.spans.get_or_create(&vec![("result", result.to_owned())]), count);
+        }
     }
 
     /// Decisions that are in no file.
@@ -127,14 +141,16 @@ impl Metrics {
         self.openings.remove(&labels);
     }
 
-    /// A run ended.
-    pub(crate) fn end(&self, run: &Run) {
+    /// A run ended, and its trace can be looked up, or not.
+    pub(crate) fn end(&self, run: &Run, is_sampled: bool) {
         let job = ("job", run.firing.job.to_string());
         let outcome = ("outcome", word(&run.outcome).to_owned());
         // Without a worker it never started, and was never late.
         if run.worker_tid != 0 {
             let late_s = run.lateness_ns().max(0) as f64 / 1e9;
-            self.lateness.get_or_create(&vec![job.clone()]).observe(late_s);
+            let trace = || vec![("trace_id", run.firing.trace.to_string())];
+            let lateness = self.lateness.get_or_create(&vec![job.clone()]);
+            lateness.observe(late_s, is_sampled.then(trace), None);
         }
         self.runs.get_or_create(&vec![job, outcome]).inc();
     }

@@ -103,6 +103,9 @@ fn metrics(set: &Set) -> Response<Full<Bytes>> {
     for seen in &set.breakers.seen() {
         set.metrics.breaker(seen);
     }
+    if let Some(counts) = set.traces.counts() {
+        set.metrics.spans(&counts);
+    }
     set.metrics.decisions(set.breakers.decisions.dropped());
     match set.metrics.text() {
         Ok(text) => typed(OPENMETRICS, text),

@@ -16,6 +16,7 @@ use crate::file::{Action, Jobs, Plan};
 use crate::group::Groups;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 use crate::watch::Watch;
 use crate::{call, command};
 
@@ -33,6 +34,7 @@ pub(crate) struct Set {
     /// The first jobs go on where the store says; one that comes later is new.
     has_jobs: AtomicBool,
     pub(crate) breakers: Arc<Breakers>,
+    pub(crate) traces: Arc<Traces>,
 }
 
 /// A job that is there.
@@ -88,17 +90,17 @@ impl Set {
         mut options: Options,
         groups: Arc<Groups>,
         breakers: Arc<Breakers>,
+        traces: Arc<Traces>,
         log: &Log,
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let inner = Arc::clone(&options.store);
-        let seen = (Arc::clone(&metrics), Arc::clone(&breakers));
-        let watch = Arc::new(Watch::new(inner, seen.0, seen.1, Arc::clone(log)));
+        let watch = Arc::new(Watch::new(inner, &metrics, &breakers, &traces, log));
         options.store = Arc::<Watch>::clone(&watch);
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
         let (log, has_jobs) = (Arc::clone(log), AtomicBool::new(false));
-        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs, breakers })
+        Ok(Self { scheduler, jobs, watch, groups, log, metrics, has_jobs, breakers, traces })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
@@ -199,23 +201,26 @@ impl Set {
             Action::Command(program) => {
                 let program = Arc::clone(program);
                 let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
+                let traces = Arc::clone(&self.traces);
                 Work::starting(move |context, start| {
                     let (program, seats) = (Arc::clone(&program), seats.clone());
                     let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let seat = Seats::take(seats).await;
-                        command::run(program, context, start, groups, seat, log).await
+                        command::run(program, (context, parent), start, groups, seat, log).await
                     }
                 })
             }
             Action::Call(request) => {
-                let request = Arc::clone(request);
-                Work::starting(move |_, start| {
+                let (request, traces) = (Arc::clone(request), Arc::clone(&self.traces));
+                Work::starting(move |context, start| {
                     let (request, seats) = (Arc::clone(&request), seats.clone());
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let _seat = Seats::take(seats).await;
                         start.now();
-                        call::run(request).await
+                        call::run(request, parent).await
                     }
                 })
             }

@@ -7,6 +7,7 @@ use crate::breakers::Seen;
 use crate::decisions::window;
 use crate::metrics::{reasons, word};
 use crate::set::{Set, View};
+use crate::trace::Counts;
 
 /// The whole of it.
 pub(crate) fn json(set: &Set, file: &Value) -> Value {
@@ -19,6 +20,7 @@ pub(crate) fn json(set: &Set, file: &Value) -> Value {
         "jobs": set.views().iter().map(job).collect::<Vec<_>>(),
         "breakers": set.breakers.seen().iter().map(breaker).collect::<Vec<_>>(),
         "decisions_dropped": set.breakers.decisions.dropped(),
+        "spans": set.traces.counts().map(spans),
     })
 }
 
@@ -46,6 +48,11 @@ fn engine(status: &Status) -> Value {
             "interrupts": status.machine.interrupts,
         },
     })
+}
+
+fn spans(counts: Counts) -> Value {
+    let Counts { sent, dropped, failed } = counts;
+    json!({ "sent": sent, "dropped": dropped, "failed": failed })
 }
 
 fn breaker(seen: &Seen) -> Value {

@@ -9,11 +9,13 @@ use cronx_scheduler::{Answer, Firing, Permit, Resumed, Run, Skipped, Store, Stor
 use crate::breakers::Breakers;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 
 pub(crate) struct Watch {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     breakers: Arc<Breakers>,
+    traces: Arc<Traces>,
     log: Log,
     seen: Mutex<Seen>,
 }
@@ -29,11 +31,14 @@ struct Seen {
 impl Watch {
     pub(crate) fn new(
         inner: Arc<dyn Store>,
-        metrics: Arc<Metrics>,
-        breakers: Arc<Breakers>,
-        log: Log,
+        metrics: &Arc<Metrics>,
+        breakers: &Arc<Breakers>,
+        traces: &Arc<Traces>,
+        log: &Log,
     ) -> Self {
-        Self { inner, metrics, breakers, log, seen: Mutex::default() }
+        let (metrics, breakers, traces) =
+            (Arc::clone(metrics), Arc::clone(breakers), Arc::clone(traces));
+        Self { inner, metrics, breakers, traces, log: Arc::clone(log), seen: Mutex::default() }
     }
 
     /// A job is added; one that comes new while others run begins now, whatever there was of its name.
@@ -68,11 +73,12 @@ impl Watch {
             (self.log)(&Event::Failed(run));
         }
         self.breakers.note(run);
+        self.traces.note(run);
         let mut seen = self.seen();
         // A run may outlive its job, and leaves no numbers then.
         if let Some(last) = seen.last.get_mut(&*run.firing.job) {
             *last = Some(run.clone());
-            self.metrics.end(run);
+            self.metrics.end(run, self.traces.is_sampled(run.firing.trace));
         }
     }
 }

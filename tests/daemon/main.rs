@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod breakers;
 mod daemon;
 mod ledger;
 mod server;
 #[path = "../../ledger/tests/ledger/servers.rs"]
 #[allow(dead_code, reason = "the ledger's tests do more with a server")]
 mod servers;
+mod web;
 
 use std::fs;
 use std::io::{Read, Write};

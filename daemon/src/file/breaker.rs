@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use cronx_scheduler::breaker::{Adaptive, Limit, Probes, Rules, Share, Slow, SlowIs, Wait, Window};
+use cronx_scheduler::breaker::{Adaptive, Limit, Probes, Rules, Slow, SlowIs, Wait, Window};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::raw::{Raw, RawJob, Span};
+use super::raw::{Percent, Raw, RawJob, Span};
 use super::refusal::Fault;
 
 /// What a breaker is to be.
@@ -100,22 +100,6 @@ struct RawProbes {
     at_once: Option<u32>,
     timeout: Option<Span>,
     within: Option<Span>,
-}
-
-/// A share as it is written: `"12.5%"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Percent(Share);
-
-impl TryFrom<String> for Percent {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        let percent = number.filter(|percent| (0.0..=100.0).contains(percent));
-        let share = percent.map(|percent| Self(Share::from_ratio(percent / 100.0)));
-        share.ok_or_else(|| format!("'{text}' is no share: a share is \"0%\" to \"100%\""))
-    }
 }
 
 /// What the table says, checked by those whose words it uses.

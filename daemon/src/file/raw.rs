@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cronx_scheduler::breaker::Share;
 use cronx_scheduler::{Back, Fold, Gap, Leap, Misfire, Overlap, RealTime, parse_span};
+use hyper::Uri;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub realtime: Wishes,
     /// Where breakers' decisions are written, a line of JSON each; added to what is there.
     pub decisions: Option<PathBuf>,
+    /// Where spans go; without it there are none.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Default for Settings {
@@ -66,8 +70,38 @@ impl Default for Settings {
             spin: None,
             realtime: Wishes::default(),
             decisions: None,
+            telemetry: None,
         }
     }
+}
+
+/// `[daemon.telemetry]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with an endpoint")]
+pub struct Telemetry {
+    /// An OTLP receiver.
+    pub endpoint: Endpoint,
+    /// The share of firings that leave spans.
+    #[serde(default = "all")]
+    pub sample: Percent,
+    /// Spans that wait to be sent; what comes beyond is dropped and counted.
+    #[serde(default = "some")]
+    pub queue: Count<65_536>,
+    /// What this daemon is called there.
+    #[serde(default = "name")]
+    pub service: String,
+}
+
+fn all() -> Percent {
+    Percent(Share::ALL)
+}
+
+fn some() -> Count<65_536> {
+    Count(2048)
+}
+
+fn name() -> String {
+    "cronx".to_owned()
 }
 
 /// `[daemon.realtime]`.
@@ -244,5 +278,44 @@ impl<const MOST: usize> TryFrom<usize> for Count<MOST> {
     fn try_from(count: usize) -> Result<Self, String> {
         let fits = (1..=MOST).contains(&count);
         fits.then_some(Self(count)).ok_or_else(|| format!("it is {count}, and must be 1 to {MOST}"))
+    }
+}
+
+/// A share as it is written: `"12.5%"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Percent(pub Share);
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        let percent = number.filter(|percent| (0.0..=100.0).contains(percent));
+        let share = percent.map(|percent| Self(Share::from_ratio(percent / 100.0)));
+        share.ok_or_else(|| format!("'{text}' is no share: a share is \"0%\" to \"100%\""))
+    }
+}
+
+/// Where spans go: the URL of an OTLP receiver that speaks HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Endpoint(pub Uri);
+
+/// The path of a receiver that is named without one.
+const TRACES: &str = "/v1/traces";
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no http://HOST:PORT of a receiver");
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let is_plain =
+            uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty());
+        let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+        let whole = format!("{}{TRACES}", text.trim_end_matches('/'));
+        let uri = if is_bare { whole.parse().map_err(|_| wrong())? } else { uri };
+        is_plain.then_some(Self(uri)).ok_or_else(wrong)
     }
 }

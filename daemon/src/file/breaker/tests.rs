@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cronx_scheduler::breaker::Share;
 use expect_test::{Expect, expect};
 
 use super::*;
