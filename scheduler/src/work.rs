@@ -88,7 +88,8 @@ impl Work {
     }
 
     /// Behind these breakers: an attempt begins if every one of them lets it pass, and each is told how it
-    /// ended. One that the job has for itself, or that others of what it depends on share.
+    /// ended. One that the job has for itself, or that others share which depend on the same. An attempt that is
+    /// rejected is the last of its firing: the schedule brings the next.
     pub fn behind(self, breakers: impl IntoIterator<Item = Arc<Breaker>>) -> Self {
         let mut behind = match self.0 {
             Kind::Free(code) => Box::new(Behind { code, breakers: Vec::new() }),

@@ -4,6 +4,7 @@
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
 mod blame;
+mod breaker;
 mod gate;
 mod journal;
 mod probes;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     /// What it costs a scheduler that its firings can be heard.
     #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
     Spans(Extent),
+    /// What one permitted call of a breaker costs, beside failsafe, recloser and tower's.
+    Breaker(Extent),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -64,6 +67,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Probes(extent) => probes::run(extent),
         Bench::Spans(extent) => spans::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
+        Bench::Breaker(extent) => breaker::run(extent),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }

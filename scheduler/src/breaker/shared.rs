@@ -62,8 +62,8 @@ pub struct Standing {
 
 /// A call that was let through. Dropped before its end, it counts as cancelled.
 #[must_use = "a breaker wants to know how a call ended"]
-pub struct Call {
-    breaker: Arc<Breaker>,
+pub struct Call<'a> {
+    breaker: &'a Breaker,
     trace: Option<TraceId>,
     /// Nothing, once it was told; or if a shadow let it through.
     permit: Option<Permit>,
@@ -117,12 +117,12 @@ impl Breaker {
     /// Whether a call may go. What was decided is added to `log`, here and in what follows: a rejection,
     /// and each turn.
     pub fn ask(
-        self: &Arc<Self>,
+        &self,
         now: Mono,
         trace: Option<TraceId>,
         log: &mut Vec<Record>,
-    ) -> Result<Call, Rejected> {
-        let call = |permit| Call { breaker: Arc::clone(self), trace, permit };
+    ) -> Result<Call<'_>, Rejected> {
+        let call = |permit| Call { breaker: self, trace, permit };
         if let Some(permit) = self.gate.is_passed() {
             return Ok(call(Some(permit)));
         }
@@ -240,7 +240,7 @@ impl Breaker {
     }
 }
 
-impl Call {
+impl Call<'_> {
     /// It ended so, took so long, and it is now.
     pub fn end(mut self, ended: Ended, took: Duration, now: Mono, log: &mut Vec<Record>) {
         if let Some(permit) = self.permit.take() {
@@ -249,7 +249,7 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
             // The machine knows how late it is at least.
@@ -265,7 +265,7 @@ impl fmt::Debug for Breaker {
     }
 }
 
-impl fmt::Debug for Call {
+impl fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("breaker", &self.breaker.name).finish_non_exhaustive()
     }

@@ -8,13 +8,13 @@ use crate::run::{Outcome, Rejection, TraceId};
 use super::Pool;
 
 /// The breakers that an attempt passed. Dropped untold, it counts for none of them as anything.
-pub(super) struct Passed(Vec<Call>);
+pub(super) struct Passed<'a>(Vec<Call<'a>>);
 
-impl Passed {
+impl<'a> Passed<'a> {
     /// Asks them all, in order. The first that rejects decides: those before it are told that nothing came of it.
     pub(super) fn ask(
         pool: &Pool,
-        core: &Core,
+        core: &'a Core,
         trace: TraceId,
         decisions: &mut Vec<Record>,
     ) -> Result<Self, Rejection> {
