@@ -8,6 +8,7 @@ use cronx_scheduler::breaker::{Breaker, Standing};
 use cronx_scheduler::{Clock, Error, Job, Run, SystemClock};
 
 use crate::decisions::Decisions;
+use crate::feed::Feeding;
 use crate::file::{BreakerPlan, Jobs, Plan, own};
 
 /// All of them.
@@ -19,6 +20,7 @@ pub(crate) struct Breakers {
 struct Known {
     plan: BreakerPlan,
     breaker: Arc<Breaker>,
+    feeding: Option<Feeding>,
 }
 
 /// A breaker as it stands.
@@ -26,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) name: Arc<str>,
     pub(crate) plan: BreakerPlan,
     pub(crate) standing: Standing,
+    /// Answers of its feed, and questions without one.
+    pub(crate) fed: Option<(u64, u64)>,
 }
 
 /// What a file changes of them.
@@ -53,11 +57,15 @@ impl Breakers {
         }
         for (name, plan) in wanted {
             match known.get_mut(&name) {
-                Some(old) if old.plan.rules == plan.rules => old.plan = plan,
+                Some(old) if old.plan.rules == plan.rules && old.plan.feed == plan.feed => {
+                    old.plan = plan;
+                }
                 _ => {
                     let breaker = self.begin(&name, &plan)?;
                     turnover.new.insert(Arc::clone(&name));
-                    known.insert(name, Known { plan, breaker });
+                    let feed = plan.feed.clone();
+                    let feeding = feed.map(|feed| Feeding::start(feed, Arc::clone(&breaker)));
+                    known.insert(name, Known { plan, breaker, feeding });
                 }
             }
         }
@@ -78,7 +86,7 @@ impl Breakers {
 
     /// Gives each the job that heals it.
     pub(crate) fn set_remedies(&self, job: impl Fn(&str) -> Option<Job>) {
-        for Known { plan, breaker } in self.known().values() {
+        for Known { plan, breaker, .. } in self.known().values() {
             breaker.set_remedy(plan.on_open.as_deref().and_then(&job));
         }
     }
@@ -98,6 +106,7 @@ impl Breakers {
             name: Arc::clone(name),
             plan: known.plan.clone(),
             standing: known.breaker.standing(now),
+            fed: known.feeding.as_ref().map(Feeding::counts),
         };
         self.known().iter().map(seen).collect()
     }
@@ -108,7 +117,7 @@ impl Breakers {
 }
 
 /// What the file names, and what its jobs have for themselves.
-fn wanted(file: &Jobs) -> BTreeMap<Arc<str>, BreakerPlan> {
+pub(crate) fn wanted(file: &Jobs) -> BTreeMap<Arc<str>, BreakerPlan> {
     let named = file.breakers.iter().map(|(name, plan)| (Arc::clone(name), plan.clone()));
     let owned = file.plans.iter().filter_map(|(job, plan)| Some((own(job), plan.breaker.clone()?)));
     named.chain(owned).collect()

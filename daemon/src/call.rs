@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::file::Call;
+
+/// An answer that is not long.
+const SHORT: usize = 64 << 10;
 
 /// Closes the connection when the call is over, or given up.
 pub(crate) struct Connection(AbortHandle);
@@ -36,6 +39,29 @@ pub(crate) async fn run(call: Arc<Call>, parent: String) -> Result<(), String> {
     expected.then_some(()).ok_or_else(|| format!("the answer is {status}"))
 }
 
+/// What is at a URL, if it is not long.
+pub(crate) async fn get(uri: &Uri) -> Result<Bytes, String> {
+    let request = origin_form(Request::new(Full::default()), uri)?;
+    let (mut sender, _connection) = connect(uri).await?;
+    let answer = sender.send_request(request).await;
+    let answer = answer.map_err(|error| format!("no answer: {error}"))?;
+    let whole = Limited::new(answer.into_body(), SHORT).collect().await;
+    whole.map(Collected::to_bytes).map_err(|error| format!("the answer breaks off: {error}"))
+}
+
+/// A request as a server wants it that is no proxy: the path, and the host in its header.
+pub(crate) fn origin_form(
+    mut request: Request<Full<Bytes>>,
+    uri: &Uri,
+) -> Result<Request<Full<Bytes>>, String> {
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    *request.uri_mut() = path.parse().map_err(|error| format!("no path: {error}"))?;
+    let host = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let host = HeaderValue::from_str(host).map_err(|error| format!("no host: {error}"))?;
+    request.headers_mut().insert(HOST, host);
+    Ok(request)
+}
+
 /// A connection to the host of a URL, as long as the second of them lives.
 pub(crate) async fn connect(
     uri: &Uri,
@@ -55,14 +81,10 @@ pub(crate) async fn connect(
 }
 
 fn request(call: &Call, parent: &str) -> Result<Request<Full<Bytes>>, String> {
-    let uri = call.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let mut request = Request::new(Full::new(Bytes::from(call.body.clone())));
+    let request = Request::new(Full::new(Bytes::from(call.body.clone())));
+    let mut request = origin_form(request, &call.uri)?;
     *request.method_mut() = call.method.clone();
-    *request.uri_mut() = uri.parse().map_err(|error| format!("no path: {error}"))?;
-    let host = call.uri.authority().map_or("", hyper::http::uri::Authority::as_str);
-    let host = HeaderValue::from_str(host).map_err(|error| format!("no host: {error}"))?;
     let headers = request.headers_mut();
-    headers.insert(HOST, host);
     headers.insert(USER_AGENT, HeaderValue::from_static("cronx"));
     let parent = HeaderValue::from_str(parent).map_err(|error| format!("no parent: {error}"))?;
     headers.insert("traceparent", parent);

@@ -2,8 +2,10 @@
 //! waits for it: what finds no room is left out, and counted.
 
 mod line;
+mod read;
 
 pub(crate) use line::window;
+pub use read::{Replayed, replayed};
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use breaker::BreakerPlan;
+pub use breaker::{BreakerPlan, FeedPlan};
 pub use plan::{Action, Plan};
 pub(crate) use plan::{Call, Command, User, own};
 pub use raw::{Output, Settings, Telemetry};

@@ -33,6 +33,7 @@ mod call;
 mod command;
 mod daemon;
 mod decisions;
+mod feed;
 mod file;
 mod group;
 pub mod ledger;
@@ -46,5 +47,6 @@ mod trace;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use file::{Action, BreakerPlan, Jobs, Plan, Refusal, Settings};
+pub use decisions::{Replayed, replayed};
+pub use file::{Action, BreakerPlan, FeedPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};

@@ -26,9 +26,6 @@ const LATENESS_S: [f64; 13] =
 const OUTCOMES: [&str; 7] =
     ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused", "rejected"];
 
-const STATES: [State; 5] =
-    [State::Closed, State::Open, State::HalfOpen, State::ForcedClosed, State::ForcedOpen];
-
 /// All of them.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -107,7 +104,7 @@ impl Metrics {
     /// How a breaker stands.
     pub(crate) fn breaker(&self, seen: &Seen) {
         let breaker = ("breaker", seen.name.to_string());
-        for state in STATES {
+        for state in State::ALL {
             let labels = vec![breaker.clone(), ("state", state.word().to_owned())];
             let is_so = seen.standing.state == state;
             self.breakers.get_or_create(&labels).set(i64::from(is_so));
@@ -133,7 +130,7 @@ impl Metrics {
     /// A breaker is no more.
     pub(crate) fn forget_breaker(&self, name: &str) {
         let breaker = ("breaker", name.to_owned());
-        for state in STATES {
+        for state in State::ALL {
             self.breakers.remove(&vec![breaker.clone(), ("state", state.word().to_owned())]);
         }
         let labels = vec![breaker];

@@ -68,6 +68,7 @@ fn breaker(seen: &Seen) -> Value {
         "openings": standing.openings,
         "shadow": seen.plan.rules.shadow,
         "on_open": seen.plan.on_open.as_deref(),
+        "feed": seen.fed.map(|(heard, failed)| json!({ "heard": heard, "failed": failed })),
     })
 }
 

@@ -83,7 +83,24 @@ fn the_papers_scenario_of_the_first_chapter() {
         let well = daemon.succeeded("pay");
         eventually("all is as before", || daemon.succeeded("pay") > well + 3);
         assert!(daemon.job("pay")["ended"]["rejected"].as_u64() > Some(0));
+        is_replayed(&server.address, &decisions);
         daemon.says("the breaker 'job:pay' was closed and is open: consecutive (");
+    }
+}
+
+/// The log, fed back, decides the same; by other rules it does not.
+fn is_replayed(address: &str, decisions: &Decisions) {
+    let file = decisions.folder.path().join("jobs.toml");
+    let log = decisions.folder.path().join("copy.jsonl");
+    let lines: Vec<_> = decisions.lines().iter().map(|line| format!("{line}\n")).collect();
+    fs::write(&log, lines.concat()).unwrap();
+    for (rules, status) in [(CH1, 0), (CH3, 1)] {
+        fs::write(&file, calls(address, rules)).unwrap();
+        let mut replay = Command::new(CRONX);
+        let replay = replay.args(["run", "--replay"]).arg(&log).arg(&file).output().unwrap();
+        let said = String::from_utf8(replay.stdout).unwrap();
+        assert_eq!(replay.status.code(), Some(status), "{said}");
+        assert!(said.starts_with("job:pay: ") && said.lines().count() == 1, "{said}");
     }
 }
 

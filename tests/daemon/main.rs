@@ -342,7 +342,7 @@ fn the_example_is_a_file_of_jobs() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/jobs.toml");
     let check = Command::new(CRONX).args(["run", "--check", path]).output().unwrap();
     assert!(check.status.success());
-    assert_eq!(String::from_utf8(check.stdout).unwrap().lines().count(), 6);
+    assert_eq!(String::from_utf8(check.stdout).unwrap().lines().count(), 8);
     let daemon = Daemon::start(&fs::read_to_string(path).unwrap());
     daemon.says("hello: hello");
 }

@@ -170,7 +170,7 @@ struct AnyValue {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn text(attributes: &[Attribute], key: &str) -> Option<String> {

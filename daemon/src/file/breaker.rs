@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cronx_scheduler::breaker::{Adaptive, Limit, Probes, Rules, Slow, SlowIs, Wait, Window};
+use cronx_scheduler::breaker::{Adaptive, Feed, Limit, Probes, Rules, Slow, SlowIs, Wait, Window};
+use hyper::Uri;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -18,6 +20,17 @@ pub struct BreakerPlan {
     pub rules: Rules,
     /// The job that is started each time it opens.
     pub on_open: Option<Arc<str>>,
+    /// Who else is asked what is usual.
+    pub feed: Option<FeedPlan>,
+}
+
+/// A query of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPlan {
+    /// All of it.
+    pub(crate) uri: Uri,
+    /// How often.
+    pub(crate) every: Duration,
 }
 
 /// `[breaker.NAME]`, and `breaker` of a job.
@@ -53,7 +66,7 @@ enum RawWindow {
 }
 
 /// A word, or a table of one, such as `{ share = "50%" }`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RawLimit {
     Never,
@@ -61,7 +74,7 @@ enum RawLimit {
     Adaptive(RawAdaptive),
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 struct RawAdaptive {
     floor: Option<Percent>,
@@ -69,6 +82,34 @@ struct RawAdaptive {
     sigmas: Option<u32>,
     half_life: Option<u32>,
     samples: Option<u32>,
+    feed: Option<RawFeed>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table with a query")]
+struct RawFeed {
+    query: Query,
+    every: Option<Span>,
+    stale: Option<Span>,
+    reach: Option<Percent>,
+    per_minute: Option<Percent>,
+}
+
+/// `http://HOST:PORT/api/v1/query?query=...`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Query(Uri);
+
+impl TryFrom<String> for Query {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let uri = text.parse::<Uri>().ok().filter(|uri| {
+            uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        uri.map(Self)
+            .ok_or_else(|| format!("'{text}' is no http://HOST:PORT/api/v1/query?query=..."))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -102,6 +143,10 @@ struct RawProbes {
     within: Option<Span>,
 }
 
+/// How often a feed is asked that is not told, and never more often than this.
+const EVERY: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_millis(100);
+
 /// What the table says, checked by those whose words it uses.
 pub(super) fn breaker(raw: &Spanned<RawBreaker>) -> Result<BreakerPlan, Fault> {
     let rules = rules(raw.get_ref());
@@ -110,7 +155,15 @@ pub(super) fn breaker(raw: &Spanned<RawBreaker>) -> Result<BreakerPlan, Fault> {
     };
     rules.check().map_err(wrong)?;
     let on_open = raw.get_ref().on_open.as_ref();
-    Ok(BreakerPlan { rules, on_open: on_open.map(|job| job.get_ref().as_str().into()) })
+    let on_open = on_open.map(|job| job.get_ref().as_str().into());
+    let feed = match &raw.get_ref().failures {
+        Some(RawLimit::Adaptive(RawAdaptive { feed: Some(feed), .. })) => Some(FeedPlan {
+            uri: feed.query.0.clone(),
+            every: feed.every.map_or(EVERY, |every| every.0).max(SOON),
+        }),
+        _ => None,
+    };
+    Ok(BreakerPlan { rules, on_open, feed })
 }
 
 fn rules(raw: &RawBreaker) -> Rules {
@@ -129,7 +182,7 @@ fn rules(raw: &RawBreaker) -> Rules {
         consecutive: raw.consecutive.map_or(usual.consecutive, NonZeroU32::new),
         window,
         minimum: raw.minimum.unwrap_or(usual.minimum.min(room)),
-        failures: raw.failures.map_or(usual.failures, limit),
+        failures: raw.failures.as_ref().map_or(usual.failures, limit),
         slow: raw.slow.map_or(usual.slow, |slow| Some(Slow::from(slow))),
         wait: raw.wait.map_or(usual.wait, |wait| Wait {
             first: wait.first.0,
@@ -152,7 +205,7 @@ fn probes(raw: &RawProbes, usual: &Probes) -> Probes {
     }
 }
 
-fn limit(raw: RawLimit) -> Option<Limit> {
+fn limit(raw: &RawLimit) -> Option<Limit> {
     let usual = Adaptive::default();
     match raw {
         RawLimit::Never => None,
@@ -163,8 +216,17 @@ fn limit(raw: RawLimit) -> Option<Limit> {
             sigmas: raw.sigmas.unwrap_or(usual.sigmas),
             half_life: raw.half_life.unwrap_or(usual.half_life),
             samples: raw.samples.unwrap_or(usual.samples),
-            feed: None,
+            feed: raw.feed.as_ref().map(feed),
         })),
+    }
+}
+
+fn feed(raw: &RawFeed) -> Feed {
+    let usual = Feed::default();
+    Feed {
+        stale: raw.stale.map_or(usual.stale, |stale| stale.0),
+        reach: raw.reach.map_or(usual.reach, |reach| reach.0),
+        per_minute: raw.per_minute.map_or(usual.per_minute, |share| share.0),
     }
 }
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderValue};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
@@ -187,18 +185,10 @@ impl HttpClient for Plain {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let uri = request.uri().clone();
         let (mut sender, _connection) = call::connect(&uri).await?;
-        let answer = sender.send_request(origin_form(request, &uri)?).await?;
+        let request = call::origin_form(request.map(Full::new), &uri)?;
+        let answer = sender.send_request(request).await?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_MOST).collect().await?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
-}
-
-/// As a server wants it that is no proxy.
-fn origin_form(request: Request<Bytes>, uri: &Uri) -> Result<Request<Full<Bytes>>, HttpError> {
-    let mut request = request.map(Full::new);
-    *request.uri_mut() = uri.path_and_query().map_or("/", PathAndQuery::as_str).parse()?;
-    let host = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
-    request.headers_mut().insert(HOST, HeaderValue::from_str(host)?);
-    Ok(request)
 }

@@ -24,6 +24,15 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Succeeded, Self::Failed, Self::Panicked, Self::TimedOut, Self::Cancelled];
+
+    /// The one of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ended| ended.word() == word)
+    }
+
     /// In a word, as logs have it.
     pub fn word(self) -> &'static str {
         match self {

@@ -82,6 +82,15 @@ pub struct Turn {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedClosed, Self::ForcedOpen];
+
+    /// The one of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
     /// In a word, as logs and metrics have it.
     pub fn word(self) -> &'static str {
         match self {
@@ -95,6 +104,26 @@ impl State {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Consecutive,
+        Self::FailureRate,
+        Self::SlowRate,
+        Self::WaitOver,
+        Self::ProbeFailed,
+        Self::ProbeTimeout,
+        Self::ProbesSpent,
+        Self::HalfOpenTimeout,
+        Self::ProbesSucceeded,
+        Self::Forced,
+        Self::Released,
+    ];
+
+    /// The one of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.word() == word)
+    }
+
     /// In a word, as logs and metrics have it.
     pub fn word(self) -> &'static str {
         match self {

@@ -32,6 +32,11 @@ impl Share {
         f64::from(self.0) / 1e6
     }
 
+    /// So many millionths; more than all is all.
+    pub fn from_millionths(millionths: u32) -> Self {
+        Self(millionths.min(1_000_000))
+    }
+
     /// In millionths.
     pub fn millionths(self) -> u32 {
         self.0

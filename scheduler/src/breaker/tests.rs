@@ -1,5 +1,6 @@
 //! The machine beside a model that knows no sums: every sequence up to a length, and long ones at random.
 
+mod logs;
 mod model;
 mod sequences;
 
@@ -214,6 +215,31 @@ fn rules_that_cannot_be_kept_are_refused() {
     for good in [Rules::PAPER_CH1, Rules::PAPER_CH3, Rules::default()] {
         good.check().unwrap();
     }
+}
+
+/// In the loop, and not on its own: it trips on what is unusual, learns nothing of it, and is as before.
+#[test]
+fn an_adaptive_breaker_opens_on_what_is_unusual_and_returns() {
+    let window = Window::Calls(100);
+    let failures = Some(Limit::Adaptive(Adaptive::default()));
+    let rules = Rules { consecutive: None, window, minimum: 100, failures, ..Rules::default() };
+    let mut tried = Tried::new(rules);
+    // Two of a hundred fail, for long.
+    let healthy = |call: u64| if call % 50 == 0 { Failed } else { Succeeded };
+    (0..5000).for_each(|call| assert!(tried.call(healthy(call), 0)));
+    let usual = tried.machine.snapshot().threshold.unwrap();
+    assert!((Share::percent(5)..Share::percent(10)).contains(&usual), "{usual}");
+    // A hundred times, all fail: each time a few calls are enough, and nothing is learned.
+    for outage in 1..100 {
+        let now = outage * 600;
+        let failed = (0..).take_while(|_| tried.call(Failed, now)).count();
+        assert!(failed <= 100, "{failed} calls until it opens");
+        assert_eq!(tried.machine.state(), State::Open);
+        assert!(tried.call(Succeeded, now + 300), "a probe");
+        assert_eq!(tried.machine.snapshot().threshold, Some(usual));
+    }
+    (0..5000).for_each(|call| assert!(tried.call(healthy(call), 100_000)));
+    assert_eq!(tried.machine.state(), State::Closed);
 }
 
 /// Small enough for every sequence to reach every state.

@@ -62,6 +62,12 @@ fn what_is_otherwise() {
     let expected = Adaptive { floor, half_life: 20, ..Adaptive::default() };
     assert_eq!(adaptive, Some(Limit::Adaptive(expected)));
     assert_eq!(rules("failures = 'never'").failures, None);
+    let query = "http://127.0.0.1:9090/api/v1/query?query=errors";
+    let fed = rules(&format!(
+        "failures = {{ adaptive = {{ feed = {{ query = '{query}', stale = '2m' }} }} }}"
+    ));
+    let feed = Some(Feed { stale: 120 * second, ..Feed::default() });
+    assert_eq!(fed.failures, Some(Limit::Adaptive(Adaptive { feed, ..Adaptive::default() })));
 }
 
 #[test]
@@ -93,6 +99,12 @@ fn rules_that_cannot_be() {
         &with("preset = 'paper'"),
         expect![
             "line 4, [job.a] breaker: unknown variant `paper`, expected `paper-ch1` or `paper-ch3`"
+        ],
+    );
+    refused(
+        &with("failures = { adaptive = { feed = { query = 'prometheus' } } }"),
+        expect![
+            "line 4, [job.a] breaker: 'prometheus' is no http://HOST:PORT/api/v1/query?query=..."
         ],
     );
     refused(
