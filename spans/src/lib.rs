@@ -29,6 +29,9 @@
 //! | `span_begin` | name (2), id |
 //! | `span_end` | id |
 //!
+//! A firing that a breaker rejects never starts: the scheduler announces it as a span of no length, named
+//! `JOB: BREAKER STATE, RULE`.
+//!
 //! Twelve arguments are all that USDT has, and the first two probes use them up. So the worker is not
 //! among them: it is the thread in which the probe fires.
 //!

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -305,4 +306,31 @@ fn a_reload_leaves_a_breaker_as_it_is_unless_its_rules_change() {
     assert_eq!(state(&daemon), "closed");
     let metrics = daemon.get("/metrics");
     assert!(metrics.contains("cronx_breaker_state{breaker=\"ledger\",state=\"closed\"} 1\n"));
+}
+
+/// Prometheus shifts a threshold as long as it answers; without an answer all stays as it is.
+#[test]
+fn a_feed_is_heard_and_not_needed() {
+    let (server, prometheus) = (Server::start(Mood::Well), Server::start(Mood::Well));
+    let decisions = Decisions::new();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let result = format!("\"resultType\":\"scalar\",\"result\":[{now},\"0.2\"]");
+    prometheus.say(format!("{{\"status\":\"success\",\"data\":{{{result}}}}}"));
+    let query = format!("http://{}/api/v1/query?query=errors", prometheus.address);
+    let feed = format!(
+        "feed = {{ query = '{query}', every = '100ms', reach = '20%', per-minute = '100%' }}"
+    );
+    let rules = format!("minimum = 2, failures = {{ adaptive = {{ samples = 1, {feed} }} }}");
+    let daemon = Daemon::start(&(calls(&server.address, &rules) + &decisions.settings()));
+    let threshold =
+        || daemon.status()["breakers"][0]["window"]["threshold_millionths"].as_u64().unwrap();
+    eventually("it is heard", || threshold() > 50_000 && threshold() < 500_000);
+    let heard = |line: &Value| line["event"] == "heard" && line["counted"] == true;
+    eventually("that is written down", || decisions.lines().iter().any(heard));
+    prometheus.be(Mood::Hangs);
+    let shifted = threshold();
+    let well = daemon.succeeded("pay");
+    eventually("jobs go on", || daemon.succeeded("pay") > well + 5);
+    assert!(threshold() >= shifted, "it stays as it was");
+    assert!(prometheus.calls()[0].head.starts_with("GET /api/v1/query?query=errors HTTP/1.1\r\n"));
 }

@@ -339,6 +339,9 @@ fn an_address_that_is_taken_is_one_sentence_and_status_2() {
 
 #[test]
 fn the_example_is_a_file_of_jobs() {
+    let healing = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/healing.toml");
+    let check = Command::new(CRONX).args(["run", "--check", healing]).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/jobs.toml");
     let check = Command::new(CRONX).args(["run", "--check", path]).output().unwrap();
     assert!(check.status.success());

@@ -22,6 +22,7 @@ pub enum Mood {
 /// A server, and every call that it had.
 pub struct Server {
     pub address: String,
+    body: Arc<Mutex<String>>,
     mood: Arc<Mutex<Mood>>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
@@ -39,18 +40,26 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let (mood, calls) = (Arc::new(Mutex::new(mood)), Arc::<Mutex<Vec<Call>>>::default());
         let (asks, had) = (Arc::clone(&mood), Arc::clone(&calls));
+        let body = Arc::<Mutex<String>>::default();
+        let says = Arc::clone(&body);
         thread::spawn(move || {
             // Ends with the test's process.
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asks, had) = (Arc::clone(&asks), Arc::clone(&had));
-                thread::spawn(move || serve(stream, &asks, &had));
+                let says = Arc::clone(&says);
+                thread::spawn(move || serve(stream, &asks, &had, &says));
             }
         });
-        Self { address, mood, calls }
+        Self { address, body, mood, calls }
     }
 
     pub fn be(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// What it answers from now on.
+    pub fn say(&self, body: String) {
+        *self.body.lock().unwrap() = body;
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -65,7 +74,12 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, mood: &Mutex<Mood>, calls: &Mutex<Vec<Call>>) {
+fn serve(
+    mut stream: TcpStream,
+    mood: &Mutex<Mood>,
+    calls: &Mutex<Vec<Call>>,
+    body: &Mutex<String>,
+) {
     let Some(call) = read(&stream) else { return };
     calls.lock().unwrap().push(call);
     let mood = *mood.lock().unwrap();
@@ -78,8 +92,10 @@ fn serve(mut stream: TcpStream, mood: &Mutex<Mood>, calls: &Mutex<Vec<Call>>) {
         thread::sleep(Duration::from_millis(700));
     }
     let status = if mood == Mood::Fails { "503 Service Unavailable" } else { "200 OK" };
+    let (body, close) = (body.lock().unwrap().clone(), "connection: close");
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{close}\r\n\r\n", body.len());
     // It may have hung up by now.
-    let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all((head + &body).as_bytes());
 }
 
 fn read(stream: &TcpStream) -> Option<Call> {

@@ -2,7 +2,7 @@
 
 use super::beginning::Way;
 use crate::Mono;
-use crate::run::{Firing, Run};
+use crate::run::{Firing, Rejection, Run};
 
 /// User code is about to begin, in this thread; says whether anybody listens. Out of line: twelve
 /// arguments want every register.
@@ -21,6 +21,18 @@ pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u6
     let heard = fire!(firing_started);
     let late = started.0.saturating_sub(due.0) > objective_ns;
     late && fire!(firing_late) || heard
+}
+
+/// A breaker let a firing not pass. There is no time to explain: a span of no length whose name says which
+/// firing that was, which breaker, and why, so that whoever listens to the others hears of these too.
+#[inline(never)]
+pub(super) fn rejected(firing: &Firing, rejection: &Rejection) {
+    let Rejection { breaker, said } = rejection;
+    let (state, rule) = (said.state.word(), said.rule.word());
+    let name = format!("{}: {breaker} {state}, {rule}", firing.job);
+    let id = firing.trace.span(Some(firing.attempt));
+    cronx_spans::span_begin!(&name, id);
+    cronx_spans::span_end!(id);
 }
 
 /// User code has ended.

@@ -115,7 +115,10 @@ async fn if_passed(
 ) -> Ran {
     let passed = match Passed::ask(pool, core, firing.trace, decisions) {
         Ok(passed) => passed,
-        Err(rejection) => return Ran::not(pool, Outcome::Rejected(rejection)),
+        Err(rejection) => {
+            announce::rejected(firing, &rejection);
+            return Ran::not(pool, Outcome::Rejected(rejection));
+        }
     };
     let context = Context {
         core: Arc::clone(core),
