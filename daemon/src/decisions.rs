@@ -36,6 +36,8 @@ enum Entry {
 pub(crate) struct Decisions {
     entries: SyncSender<Entry>,
     dropped: AtomicU64,
+    /// Whether there is a file; without one, only what a person should know has anywhere to go.
+    is_written: bool,
 }
 
 impl Decisions {
@@ -48,17 +50,21 @@ impl Decisions {
         };
         let file = file.map(open).transpose()?;
         let (entries, waiting) = sync_channel(WAITING);
-        let log = Arc::clone(log);
+        let (log, is_written) = (Arc::clone(log), file.is_some());
         let writer = thread::Builder::new().name("cronx-decisions".to_owned());
         let writes = move || write(&waiting, file.map(BufWriter::new), &log);
         writer.spawn(writes).context("cannot start a thread")?;
-        Ok(Arc::new(Self { entries, dropped: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { entries, dropped: AtomicU64::new(0), is_written }))
     }
 
     /// What a breaker tells.
     pub(crate) fn witness(self: &Arc<Self>) -> Witness {
         let decisions = Arc::clone(self);
-        Arc::new(move |record| decisions.take(Entry::Record(record.clone())))
+        Arc::new(move |record| {
+            if decisions.is_written || is_told(record) {
+                decisions.take(Entry::Record(record.clone()));
+            }
+        })
     }
 
     /// A breaker begins: what is read behind this is of these rules.
@@ -108,8 +114,12 @@ fn write(waiting: &Receiver<Entry>, mut file: Option<BufWriter<File>>, log: &Log
 /// What a person should know.
 fn tell(entry: &Entry, log: &Log) {
     if let Entry::Record(record) = entry
-        && matches!(record.event, Decision::Turned(_) | Decision::Remedy { .. })
+        && is_told(record)
     {
         log(&Event::Decided(record));
     }
+}
+
+fn is_told(record: &Record) -> bool {
+    matches!(record.event, Decision::Turned(_) | Decision::Remedy { .. })
 }

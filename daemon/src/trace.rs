@@ -1,5 +1,6 @@
 //! What happened, as traces: a span for each firing, and in it one for each attempt, with what breakers
-//! decided as its events. All of it follows from the record of a run, so nothing is kept between them.
+//! decided as its events. All of it follows from the record of a run, so nothing is kept between them: a
+//! firing whose job is cancelled before it is tried once more leaves the spans of its attempts alone.
 //!
 //! A trace is never a label of a metric: there are as many as there are firings. The metrics' exemplars
 //! have it.

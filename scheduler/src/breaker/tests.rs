@@ -225,14 +225,14 @@ fn an_adaptive_breaker_opens_on_what_is_unusual_and_returns() {
     let rules = Rules { consecutive: None, window, minimum: 100, failures, ..Rules::default() };
     let mut tried = Tried::new(rules);
     // Two of a hundred fail, for long.
-    let healthy = |call: u64| if call % 50 == 0 { Failed } else { Succeeded };
+    let healthy = |call: u64| if call.is_multiple_of(50) { Failed } else { Succeeded };
     (0..5000).for_each(|call| assert!(tried.call(healthy(call), 0)));
     let usual = tried.machine.snapshot().threshold.unwrap();
     assert!((Share::percent(5)..Share::percent(10)).contains(&usual), "{usual}");
     // A hundred times, all fail: each time a few calls are enough, and nothing is learned.
     for outage in 1..100 {
         let now = outage * 600;
-        let failed = (0..).take_while(|_| tried.call(Failed, now)).count();
+        let failed = (0..=100).take_while(|_| tried.call(Failed, now)).count();
         assert!(failed <= 100, "{failed} calls until it opens");
         assert_eq!(tried.machine.state(), State::Open);
         assert!(tried.call(Succeeded, now + 300), "a probe");

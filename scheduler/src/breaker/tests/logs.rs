@@ -1,5 +1,6 @@
 //! A log says enough: whatever happens to a breaker, its records decide the same again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::collection::vec;
@@ -33,11 +34,15 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
-fn lives(rules: Rules, all: &[Happens]) -> Vec<Record> {
+fn watched(rules: Rules) -> (Arc<Breaker>, Arc<Mutex<Vec<Record>>>) {
     let log: Arc<Mutex<Vec<Record>>> = Arc::default();
     let writes = Arc::clone(&log);
     let witness = Arc::new(move |record: &Record| writes.lock().unwrap().push(record.clone()));
-    let breaker = Breaker::watched("a", rules, witness).unwrap();
+    (Breaker::watched("a", rules, witness).unwrap(), log)
+}
+
+fn lives(rules: Rules, all: &[Happens]) -> Vec<Record> {
+    let (breaker, log) = watched(rules);
     let (mut seconds, mut decisions, mut away) = (0, Vec::new(), None);
     for step in all {
         let now = at(seconds);
@@ -90,4 +95,38 @@ fn a_log_that_was_changed_is_found_out() {
         let is_last = gone == good.len() - 1;
         assert_eq!(replay(small(), &records).is_err(), !is_last, "without record {gone}");
     }
+}
+
+/// Threads that all call it at once: there is an order in which one alone would have had the same answers,
+/// and the log has it. What was not written down made no difference.
+#[test]
+fn what_threads_do_to_it_is_what_one_could_have_done() {
+    for rules in [small(), Rules { window: Window::Time(SECOND), ..small() }] {
+        let (breaker, log) = watched(rules);
+        let clock = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let (breaker, clock) = (&breaker, &clock);
+                scope.spawn(move || {
+                    for step in 0..5_000 {
+                        call_at_random(breaker, clock, crate::hash::mix(thread << 32 | step));
+                    }
+                });
+            }
+        });
+        let log = log.lock().unwrap();
+        let turns = log.iter().filter(|record| matches!(record.event, Event::Turned(_))).count();
+        assert!(turns > 100, "{turns}");
+        assert_eq!(replay(rules, &*log), Ok(turns));
+    }
+}
+
+/// Most calls succeed, so that it is settled in between; time passes, and sometimes a lot.
+fn call_at_random(breaker: &Breaker, clock: &AtomicU64, random: u64) {
+    let pause = if random.is_multiple_of(50) { 2_000_000_000 } else { random % 1000 };
+    let now = Mono(clock.fetch_add(pause, Ordering::Relaxed));
+    let mut decisions = Vec::new();
+    let Ok(call) = breaker.ask(now, None, &mut decisions) else { return };
+    let ended = if (random >> 16).is_multiple_of(10) { Failed } else { Succeeded };
+    call.end(ended, Duration::ZERO, now, &mut decisions);
 }

@@ -112,11 +112,13 @@ fn panics_and_timeouts_count_and_what_is_told_to_stop_does_not() {
     let options = JobOptions { policy, ..JobOptions::default() };
     let work = behind(Work::future(|_| std::future::pending::<()>()));
     let stops = stage.add("stops", options, work);
-    for _ in 0..4 {
+    stops.trigger_now().unwrap();
+    until(|| stops.status().busy == 1);
+    for _ in 0..3 {
         stops.trigger_now().unwrap();
+        assert_eq!(stage.ears.run().outcome, Outcome::Cancelled);
         until(|| stops.status().waiting == 0 && stops.status().busy == 1);
     }
-    (0..3).for_each(|_| assert_eq!(stage.ears.run().outcome, Outcome::Cancelled));
     assert_eq!(breaker.standing(Mono(0)).window.calls, 0);
     assert!(matches!(stage.run(&panics).outcome, Outcome::Panicked(_)));
     hangs.trigger_now().unwrap();
