@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::breaker::{Record, Rejected};
 use crate::hash::mix;
 use crate::policy::Why;
+use crate::retry::Retry;
 use crate::{Mono, Utc};
 
 /// The number of a trace, as W3C Trace Context has it; never 0.
@@ -83,7 +84,8 @@ pub enum Outcome {
     Cancelled,
     /// The store knows that another has done it, or is doing it.
     Refused,
-    /// A breaker let it not pass: it never began, and counts as no failure.
+    /// A breaker let it not pass: it never began, and counts as no failure. That is its end, unless its job
+    /// says otherwise: see [`Retry::rejected`].
     Rejected(Rejection),
 }
 
@@ -105,7 +107,12 @@ impl fmt::Display for Rejection {
 }
 
 impl Outcome {
-    /// Whether another attempt could do better.
+    /// Whether a job that allows for it tries again.
+    pub(crate) fn is_tried_again(&self, retry: &Retry) -> bool {
+        self.is_failure() || matches!(self, Self::Rejected(_)) && retry.rejected
+    }
+
+    /// Whether it counts as a failure: of code that ran, and not because it was told to stop.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::TimedOut | Self::Panicked(_))
     }

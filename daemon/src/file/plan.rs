@@ -182,13 +182,13 @@ fn policy(job: &RawJob) -> Result<Policy, Fault> {
 }
 
 fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
-    let RawRetry { attempts, base, cap } = retry.get_ref();
+    let RawRetry { attempts, base, cap, rejected } = retry.get_ref();
     let base = base.map_or(Duration::from_secs(1), |base| base.0);
     let cap = cap.map_or(base.max(Duration::from_mins(1)), |cap| cap.0);
     if base > cap {
         return Err(wrong(retry, format!("its base, {base:?}, is longer than its cap, {cap:?}")));
     }
-    Ok(Retry { attempts: attempts.get(), base, cap })
+    Ok(Retry { attempts: attempts.get(), base, cap, rejected: *rejected })
 }
 
 fn action(job: &Spanned<RawJob>) -> Result<Action, Fault> {

@@ -178,6 +178,8 @@ pub(super) struct RawRetry {
     pub(super) attempts: NonZeroU32,
     pub(super) base: Option<Span>,
     pub(super) cap: Option<Span>,
+    #[serde(default)]
+    pub(super) rejected: bool,
 }
 
 /// What becomes of what a command writes.

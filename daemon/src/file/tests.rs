@@ -295,11 +295,13 @@ fn every_option_is_the_schedulers() {
     let (forward, back, suspend) = (Leap::Forget, Back::Repeat, Leap::Forget);
     let grace = Duration::from_secs(2);
     assert_eq!(policy, Policy { forward, back, suspend, grace, ..Policy::default() });
-    let options = plan("retry = { attempts = 3 }\npriority = 1\njitter = '1s'\ntimeout = '2s'")
-        .options
-        .clone();
+    let options = plan(
+        "retry = { attempts = 3, rejected = true }\npriority = 1\njitter = '1s'\ntimeout = '2s'",
+    )
+    .options
+    .clone();
     let (base, cap) = (Duration::from_secs(1), Duration::from_mins(1));
-    assert_eq!(options.retry, Retry { attempts: 3, base, cap });
+    assert_eq!(options.retry, Retry { attempts: 3, base, cap, rejected: true });
     assert_eq!((options.priority, options.jitter), (1, Duration::from_secs(1)));
     assert_eq!(options.timeout, Some(Duration::from_secs(2)));
     let dst = plan("dst = { gap = 'skip', fold = 'last' }").spec.dst_policy();

@@ -26,7 +26,8 @@ pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u6
 /// A breaker let a firing not pass. There is no time to explain: a span of no length whose name says which
 /// firing that was, which breaker, and why, so that whoever listens to the others hears of these too.
 #[inline(never)]
-pub(super) fn rejected(firing: &Firing, rejection: &Rejection) {
+pub(super) fn rejected(run: &Run, rejection: &Rejection) {
+    let firing = &run.firing;
     let Rejection { breaker, said } = rejection;
     let (state, rule) = (said.state.word(), said.rule.word());
     let name = format!("{}: {breaker} {state}, {rule}", firing.job);

@@ -16,7 +16,7 @@ use crate::Mono;
 use crate::breaker::Record;
 use crate::context::{Context, Start};
 use crate::job::{Core, Phase};
-use crate::request::{Done, Order};
+use crate::request::{Again, Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
 use crate::work::{Code, Doing, Said, Shot};
@@ -36,14 +36,14 @@ struct End<'a> {
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let failed = self.run.outcome.is_failure().then(|| Box::new(self.run.firing.clone()));
-        self.pool.tell_shard(Done { core: Arc::clone(&self.core), failed }, self.run.finished);
+        let again = self.run.again.then(|| Box::new(again(&self.run)));
+        self.pool.tell_shard(Done { core: Arc::clone(&self.core), again }, self.run.finished);
     }
 }
 
 /// Executes a firing, writes it down, and tells its shard; says whether anybody listened.
 pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) -> bool {
-    let Item { order: Order { core, firing, shot }, enqueued } = item;
+    let Item { order: Order { core, firing, shot, cancelled }, enqueued } = item;
     let dequeued = pool.clock.mono();
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
@@ -63,14 +63,22 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     };
     let mut end = End { pool, core, run };
     let Run { firing, decisions, .. } = &mut end.run;
-    let (ran, fence) = if_permitted(pool, &end.core, firing, shot, way, decisions).await;
+    let (ran, fence) = match permit(pool, firing).await {
+        Err(outcome) => (Ran::not(pool, outcome), 0),
+        Ok(fence) if cancelled => (Ran::not(pool, Outcome::Cancelled), fence),
+        Ok(fence) => {
+            (if_passed(pool, &end.core, (firing, fence), shot, way, decisions).await, fence)
+        }
+    };
     end.run.finished = pool.clock.mono();
     let Ran { begun: Begun { started, worker_tid, heard }, outcome } = ran;
     (end.run.started, end.run.worker_tid, end.run.outcome) = (started, worker_tid, outcome);
     end.run.fence = fence;
     end.run.again = is_tried_again(&end.core, &end.run);
-    if end.run.worker_tid != 0 {
-        announce::finished(&end.run);
+    match &end.run.outcome {
+        Outcome::Rejected(rejection) => announce::rejected(&end.run, rejection),
+        _ if end.run.worker_tid != 0 => announce::finished(&end.run),
+        _ => {}
     }
     pool.note(&end.core, &end.run).await;
     heard
@@ -79,32 +87,32 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
 /// What the shard will do about it, as long as it is not closed before.
 fn is_tried_again(core: &Core, run: &Run) -> bool {
     let over = core.phase() == Phase::Cancelled || core.stops(run.firing.number);
-    let retry = || core.options().retry.delay(run.firing.attempt, 0);
-    run.outcome.is_failure() && !over && retry().is_some()
+    let retry = core.options().retry;
+    run.outcome.is_tried_again(&retry) && !over && retry.delay(run.firing.attempt, 0).is_some()
 }
 
-/// What became of it, and the fence it ran under: 0 if it was not permitted.
-async fn if_permitted(
-    pool: &Arc<Pool>,
-    core: &Arc<Core>,
-    firing: &Firing,
-    shot: Option<Shot>,
-    way: Way,
-    decisions: &mut Vec<Record>,
-) -> (Ran, u64) {
+/// What the shard has to know for that.
+fn again(run: &Run) -> Again {
+    let until = match &run.outcome {
+        Outcome::Rejected(rejection) => rejection.said.until,
+        _ => None,
+    };
+    Again { firing: run.firing.clone(), earliest: until.unwrap_or(run.finished) }
+}
+
+/// Asks the store: the fence it may run under, or what became of it.
+async fn permit(pool: &Pool, firing: &Firing) -> Result<u64, Outcome> {
     match pool.store.begin(firing).await {
-        Ok(Permit::Granted(fence)) => {
-            (if_passed(pool, core, (firing, fence), shot, way, decisions).await, fence)
-        }
-        Ok(Permit::Refused) => (Ran::not(pool, Outcome::Refused), 0),
+        Ok(Permit::Granted(fence)) => Ok(fence),
+        Ok(Permit::Refused) => Err(Outcome::Refused),
         Err(error) => {
             pool.store_errors.fetch_add(1, Ordering::Relaxed);
-            (Ran::not(pool, Outcome::Failed(format!("the store: {error}"))), 0)
+            Err(Outcome::Failed(format!("the store: {error}")))
         }
     }
 }
 
-/// The store has it by now: so a firing that is rejected is decided, and does not come again after a restart.
+/// The store has it by now: a firing that is rejected is decided, like one that runs.
 async fn if_passed(
     pool: &Arc<Pool>,
     core: &Arc<Core>,
@@ -115,10 +123,7 @@ async fn if_passed(
 ) -> Ran {
     let passed = match Passed::ask(pool, core, firing.trace, decisions) {
         Ok(passed) => passed,
-        Err(rejection) => {
-            announce::rejected(firing, &rejection);
-            return Ran::not(pool, Outcome::Rejected(rejection));
-        }
+        Err(rejection) => return Ran::not(pool, Outcome::Rejected(rejection)),
     };
     let context = Context {
         core: Arc::clone(core),

@@ -25,7 +25,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (store, ears) = told(Permit::Granted, None);
+        let (store, ears) = told(Permit::Granted(0), None);
         let clock = FakeClock::new(Utc(0));
         let scheduler = start(store, |options| options.clock = Arc::new(clock.clone()));
         Self { scheduler, ears, clock }
@@ -85,7 +85,7 @@ fn what_fails_three_times_is_rejected_until_a_probe_succeeds() {
 #[test]
 fn a_rejected_attempt_is_not_tried_again() {
     let (stage, (breaker, _)) = (Stage::new(), watched(Rules::PAPER_CH1));
-    let retry = Retry { attempts: 9, base: Duration::ZERO, cap: Duration::ZERO };
+    let retry = Retry { attempts: 9, base: Duration::ZERO, cap: Duration::ZERO, rejected: false };
     let options = JobOptions { retry, ..JobOptions::default() };
     let work = Work::blocking(|_| Err::<(), _>("down")).behind([Arc::clone(&breaker)]);
     let job = stage.add("pay", options, work);
@@ -96,6 +96,29 @@ fn a_rejected_attempt_is_not_tried_again() {
     assert_eq!((runs[3].firing.attempt, &*rejection(&runs[3]).breaker), (4, "ledger"));
     until(|| job.status().busy == 0);
     assert!(stage.ears.runs.try_recv().is_err());
+    assert!(stage.scheduler.drain(PATIENCE));
+}
+
+#[test]
+fn a_firing_that_is_to_wait_for_its_breaker_runs_when_that_lets_it() {
+    let (stage, (breaker, _)) = (Stage::new(), watched(Rules::PAPER_CH1));
+    let retry = Retry { attempts: 9, base: Duration::ZERO, cap: Duration::ZERO, rejected: true };
+    let options = JobOptions { retry, ..JobOptions::default() };
+    let fails = Arc::new(AtomicBool::new(true));
+    let work = {
+        let fails = Arc::clone(&fails);
+        Work::blocking(move |_| if fails.load(Ordering::Relaxed) { Err("down") } else { Ok(()) })
+    };
+    let job = stage.add("pay", options, work.behind([Arc::clone(&breaker)]));
+    job.trigger_now().unwrap();
+    let runs = [(); 4].map(|()| stage.ears.run());
+    let until = rejection(&runs[3]).said.until.unwrap();
+    assert_eq!((runs[3].again, until), (true, Mono(0) + Duration::from_mins(1)));
+    fails.store(false, Ordering::Relaxed);
+    stage.clock.advance(Duration::from_mins(1));
+    let last = stage.ears.run();
+    assert_eq!((&last.outcome, last.firing.due), (&Outcome::Succeeded, until));
+    assert_eq!((last.firing.attempt, last.firing.trace), (5, runs[3].firing.trace));
     assert!(stage.scheduler.drain(PATIENCE));
 }
 
