@@ -174,6 +174,14 @@ impl Run {
     pub fn lateness_ns(&self) -> i64 {
         self.started.0 as i64 - self.firing.due.0 as i64
     }
+
+    /// Another attempt is of no use before.
+    pub(crate) fn earliest(&self) -> Mono {
+        match &self.outcome {
+            Outcome::Rejected(rejection) => rejection.said.until.unwrap_or(self.finished),
+            _ => self.finished,
+        }
+    }
 }
 
 /// Firings that were left out.

@@ -23,17 +23,15 @@ pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u6
     late && fire!(firing_late) || heard
 }
 
-/// A breaker let a firing not pass. There is no time to explain: a span of no length whose name says which
-/// firing that was, which breaker, and why, so that whoever listens to the others hears of these too.
+/// A breaker let it not pass.
 #[inline(never)]
-pub(super) fn rejected(run: &Run, rejection: &Rejection) {
-    let firing = &run.firing;
-    let Rejection { breaker, said } = rejection;
-    let (state, rule) = (said.state.word(), said.rule.word());
-    let name = format!("{}: {breaker} {state}, {rule}", firing.job);
-    let id = firing.trace.span(Some(firing.attempt));
-    cronx_spans::span_begin!(&name, id);
-    cronx_spans::span_end!(id);
+pub(super) fn rejected(run: &Run, Rejection { breaker, said }: &Rejection) {
+    let Firing { job, nominal, number, due, .. } = &run.firing;
+    cronx_spans::firing_rejected! {
+        job: job, nominal: nominal.0, run: *number, due: due.0,
+        again: if run.again { run.earliest().0 } else { 0 },
+        breaker: breaker, state: said.state.word(), rule: said.rule.word(),
+    };
 }
 
 /// User code has ended.

@@ -36,7 +36,8 @@ struct End<'a> {
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let again = self.run.again.then(|| Box::new(again(&self.run)));
+        let again = || Again { firing: self.run.firing.clone(), earliest: self.run.earliest() };
+        let again = self.run.again.then(|| Box::new(again()));
         self.pool.tell_shard(Done { core: Arc::clone(&self.core), again }, self.run.finished);
     }
 }
@@ -89,15 +90,6 @@ fn is_tried_again(core: &Core, run: &Run) -> bool {
     let over = core.phase() == Phase::Cancelled || core.stops(run.firing.number);
     let retry = core.options().retry;
     run.outcome.is_tried_again(&retry) && !over && retry.delay(run.firing.attempt, 0).is_some()
-}
-
-/// What the shard has to know for that.
-fn again(run: &Run) -> Again {
-    let until = match &run.outcome {
-        Outcome::Rejected(rejection) => rejection.said.until,
-        _ => None,
-    };
-    Again { firing: run.firing.clone(), earliest: until.unwrap_or(run.finished) }
 }
 
 /// Asks the store: the fence it may run under, or what became of it.
