@@ -284,7 +284,7 @@ pub struct Run {
     /// Only read the file, and say when each job is due next.
     #[arg(long)]
     pub check: bool,
-    /// Decide once more what this log of decisions says, by the file's rules.
+    /// Decide once more what this log of decisions says, and the older one beside it, by the file's rules.
     #[arg(long, value_name = "DECISIONS", conflicts_with = "check")]
     pub replay: Option<PathBuf>,
     /// Record it, in a process of its own, and explain every late firing at the end.

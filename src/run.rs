@@ -1,6 +1,5 @@
 //! `cronx run`: a file of jobs, on time.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use cronx_daemon::{Event, Jobs, Log, Start, replayed};
+use cronx_daemon::{Event, Jobs, Log, Start, decision_log, replayed};
 use cronx_recording::Untrusted;
 use cronx_scheduler::Utc;
 
@@ -110,14 +109,20 @@ fn write(said: &Receiver<Said>, lost: &AtomicU64) {
 /// Each job with the next instant at which it is due.
 /// Status 1 says that something is decided otherwise.
 fn replay(decisions: &Path, jobs: &Jobs) -> Result<ExitCode> {
-    let log = fs::read_to_string(decisions);
-    let log = log.with_context(|| format!("cannot read {}", decisions.display()))?;
-    let all = replayed(&log, jobs).map_err(|why| anyhow!("{}: {why}", decisions.display()))?;
+    let log = decision_log(decisions).map_err(|why| anyhow!(why))?;
+    let all = replayed(&log, jobs).map_err(|why| anyhow!(why))?;
     let mut out = std::io::stdout().lock();
     for one in &all {
         let name = Untrusted::from(&*one.breaker);
         let what = match &one.turns {
-            Ok(turns) => format!("{} records, {turns} turns, as they were", one.records),
+            Ok(turns) => {
+                let records = one.records - one.left_out;
+                let cut = match one.left_out {
+                    0 => String::new(),
+                    some => format!("; {some} records have lost what was before them"),
+                };
+                format!("{records} records, {turns} turns, as they were{cut}")
+            }
             Err(why) => format!("decided otherwise: {why}"),
         };
         writeln!(out, "{}: {what}", name.terminal())?;

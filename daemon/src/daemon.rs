@@ -113,7 +113,8 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
-        let decisions = Decisions::start(settings.decisions.as_deref(), log)?;
+        let decisions =
+            Decisions::start(settings.decisions.as_deref(), settings.decisions_most.0, log)?;
         let breakers = Arc::new(Breakers::new(decisions));
         let traces = Traces::start(settings.telemetry.as_ref(), log)?;
         let opened = start.ledger.open(log).await;

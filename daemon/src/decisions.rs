@@ -1,14 +1,13 @@
 //! The decision log: what breakers were asked, told and decided, a line of JSON each. Nobody who runs a job
 //! waits for it: what finds no room is left out, and counted.
 
+mod file;
 mod line;
 mod read;
 
 pub(crate) use line::window;
-pub use read::{Replayed, replayed};
+pub use read::{Replayed, read as decision_log, replayed};
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +20,7 @@ use cronx_scheduler::{Clock, Run, SystemClock};
 use serde_json::Value;
 
 use crate::log::{Event, Log};
+use file::Bounded;
 
 /// Decisions that wait to be written.
 const WAITING: usize = 8192;
@@ -41,18 +41,18 @@ pub(crate) struct Decisions {
 }
 
 impl Decisions {
-    /// Into this file, if there is one, behind what it has; and what a person should know into the log. The
+    /// Into this file, if there is one, behind what it has, and up to so many bytes; and what a person should know into the log. The
     /// thread that writes ends with the last of those who decide.
-    pub(crate) fn start(file: Option<&Path>, log: &Log) -> Result<Arc<Self>> {
+    pub(crate) fn start(file: Option<&Path>, most: u64, log: &Log) -> Result<Arc<Self>> {
         let open = |path: &Path| {
-            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = Bounded::open(path, most);
             file.with_context(|| format!("cannot write decisions to {}", path.display()))
         };
         let file = file.map(open).transpose()?;
         let (entries, waiting) = sync_channel(WAITING);
         let (log, is_written) = (Arc::clone(log), file.is_some());
         let writer = thread::Builder::new().name("cronx-decisions".to_owned());
-        let writes = move || write(&waiting, file.map(BufWriter::new), &log);
+        let writes = move || write(&waiting, file, &log);
         writer.spawn(writes).context("cannot start a thread")?;
         Ok(Arc::new(Self { entries, dropped: AtomicU64::new(0), is_written }))
     }
@@ -89,7 +89,7 @@ impl Decisions {
     }
 }
 
-fn write(waiting: &Receiver<Entry>, mut file: Option<BufWriter<File>>, log: &Log) {
+fn write(waiting: &Receiver<Entry>, mut file: Option<Bounded>, log: &Log) {
     while let Ok(first) = waiting.recv() {
         // All that is there, and then the file has it.
         let mut written = Ok(());
@@ -100,10 +100,10 @@ fn write(waiting: &Receiver<Entry>, mut file: Option<BufWriter<File>>, log: &Log
                     Entry::Record(record) => line::of(&record, SystemClock.read()),
                     Entry::Line(line) => line,
                 };
-                written = written.and_then(|()| writeln!(file, "{line}"));
+                written = written.and_then(|()| file.write(&line.to_string()));
             }
         }
-        let written = written.and_then(|()| file.as_mut().map_or(Ok(()), Write::flush));
+        let written = written.and_then(|()| file.as_mut().map_or(Ok(()), Bounded::flush));
         if let Err(error) = written {
             file = None;
             log(&Event::Note(&format!("decisions are written no more: {error}")));

@@ -47,6 +47,6 @@ mod trace;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use decisions::{Replayed, replayed};
+pub use decisions::{Replayed, decision_log, replayed};
 pub use file::{Action, BreakerPlan, FeedPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};

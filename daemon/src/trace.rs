@@ -1,6 +1,5 @@
 //! What happened, as traces: a span for each firing, and in it one for each attempt, with what breakers
-//! decided as its events. All of it follows from the record of a run, so nothing is kept between them: a
-//! firing whose job is cancelled before it is tried once more leaves the spans of its attempts alone.
+//! decided as its events. All of it follows from the records of runs.
 //!
 //! A trace is never a label of a metric: there are as many as there are firings. The metrics' exemplars
 //! have it.
@@ -9,7 +8,8 @@ mod context;
 mod export;
 mod span;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use cronx_scheduler::breaker::Share;
@@ -28,6 +28,8 @@ pub(crate) struct Traces {
     /// What this process is a part of, as whoever started it says.
     parent: Option<SpanContext>,
     exporter: Option<Exporter>,
+    /// The last attempts of firings that are to be tried again: none of these has left its span yet.
+    open: Mutex<HashMap<TraceId, Run>>,
 }
 
 impl Traces {
@@ -39,6 +41,7 @@ impl Traces {
             sample: settings.map_or(Share::NONE, |settings| settings.sample.0),
             parent: parent.and_then(|text| context::parse(&text)),
             exporter: settings.map(|settings| Exporter::start(settings, log)).transpose()?,
+            open: Mutex::default(),
         }))
     }
 
@@ -60,9 +63,26 @@ impl Traces {
         };
         let now = SystemClock.read();
         exporter.take(span::attempt(run, now));
-        if !run.again {
-            exporter.take(span::firing(run, now, self.parent.as_ref()));
+        let mut open = self.open();
+        if run.again {
+            open.insert(run.firing.trace, run.clone());
+            return;
         }
+        open.remove(&run.firing.trace);
+        drop(open);
+        exporter.take(span::firing(run, now, self.parent.as_ref()));
+    }
+
+    /// Firings that were to be tried again end here as they last did: who tries them now is another
+    /// process, and that is another trace.
+    fn give_up(&self, exporter: &Exporter) {
+        let (open, now) = (std::mem::take(&mut *self.open()), SystemClock.read());
+        let firings = open.values().map(|run| span::firing(run, now, self.parent.as_ref()));
+        firings.for_each(|firing| exporter.take(firing));
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<TraceId, Run>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What became of the spans; nothing, if nobody asked for any.
@@ -73,6 +93,7 @@ impl Traces {
     /// Waits a little for what is still to be sent.
     pub(crate) async fn flush(&self) {
         if let Some(exporter) = &self.exporter {
+            self.give_up(exporter);
             exporter.flush().await;
         }
     }

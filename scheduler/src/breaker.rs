@@ -46,7 +46,7 @@ mod shared;
 mod window;
 
 pub use adaptive::{Adaptive, Feed};
-pub use log::{Differs, Event, Record, replay};
+pub use log::{Differs, Event, Record, replay, replay_rest};
 pub use machine::{Ended, Forced, Machine, Permit, Rejected};
 pub use record::{Rule, Snapshot, State, Turn};
 pub use rules::{Limit, Probes, Rules, Share, Slow, SlowIs, Wait, Window};

@@ -131,7 +131,7 @@ impl Roster {
     /// An attempt has ended: it may be tried again, and others may have waited for it.
     pub(crate) fn done(&mut self, done: Done, desk: &mut impl Desk) {
         let Done { core, again } = done;
-        if !again.is_some_and(|again| self.try_again(&core, *again)) {
+        if !again.is_some_and(|again| self.try_again(&core, *again, desk)) {
             self.ended(&core, desk);
         }
         self.unstall(desk);
@@ -284,17 +284,24 @@ impl Roster {
         }
     }
 
-    /// Gives it another attempt later, if its job allows one.
-    fn try_again(&mut self, core: &Arc<Core>, again: Again) -> bool {
+    /// Gives it another attempt later, if its job allows one; if that was cancelled meanwhile, the attempt
+    /// is ended at once.
+    fn try_again(&mut self, core: &Arc<Core>, again: Again, desk: &mut impl Desk) -> bool {
         let Again { firing, earliest } = again;
-        let over = core.phase() == Phase::Cancelled || core.stops(firing.number);
-        if self.closed || over {
+        if self.closed {
             return false;
         }
         let random = firing.trace.0 as u64 ^ u64::from(firing.attempt);
         let Some(delay) = core.options().retry.delay(firing.attempt, random) else { return false };
-        let due = self.now.mono.max(earliest) + delay;
-        self.put_off(core, Firing { attempt: firing.attempt.saturating_add(1), due, ..firing });
+        let (attempt, due) =
+            (firing.attempt.saturating_add(1), self.now.mono.max(earliest) + delay);
+        let firing = Firing { attempt, due, ..firing };
+        if core.phase() == Phase::Cancelled || core.stops(firing.number) {
+            let firing = Firing { popped: self.now.mono, ..firing };
+            self.hand_over_again(Arc::clone(core), firing, desk);
+        } else {
+            self.put_off(core, firing);
+        }
         true
     }
 

@@ -89,6 +89,40 @@ fn the_papers_scenario_of_the_first_chapter() {
     }
 }
 
+/// The older file is read before the newer, and what has lost its beginning is left out.
+#[test]
+fn a_log_of_two_files_is_replayed_as_one() {
+    let (server, decisions) = (Server::start(Mood::Fails), Decisions::new());
+    let rules = CH1.replace("400ms", "50ms");
+    let daemon = Daemon::start(&(calls(&server.address, &rules) + &decisions.settings()));
+    eventually("it opens, thrice", || decisions.turns().len() >= 5);
+    server.be(Mood::Well);
+    eventually("it closes", || decisions.turns().contains(&closes()));
+    server.be(Mood::Fails);
+    let closed = decisions.turns().len();
+    eventually("it opens again", || decisions.turns().len() >= closed + 3);
+    drop(daemon);
+    let lines: Vec<_> = decisions.lines().iter().map(|line| format!("{line}\n")).collect();
+    let file = decisions.folder.path().join("jobs.toml");
+    fs::write(&file, calls(&server.address, &rules)).unwrap();
+    let log = decisions.folder.path().join("copy.jsonl");
+    let replay = |older: &[String], newer: &[String]| {
+        fs::write(log.with_extension("jsonl.1"), older.concat()).unwrap();
+        fs::write(&log, newer.concat()).unwrap();
+        let mut replay = Command::new(CRONX);
+        let replay = replay.args(["run", "--replay"]).arg(&log).arg(&file).output().unwrap();
+        assert_eq!(replay.status.code(), Some(0), "{replay:?}");
+        String::from_utf8(replay.stdout).unwrap()
+    };
+    let turns = decisions.turns().len();
+    let (older, newer) = lines.split_at(lines.len() / 2);
+    let whole = format!("job:pay: {} records, {turns} turns, as they were\n", lines.len() - 1);
+    assert_eq!(replay(older, newer), whole);
+    let cut = replay(&older[1..], newer);
+    assert!(cut.contains(" turns, as they were; ") && cut.contains(" have lost what"), "{cut}");
+    assert!(!cut.contains(" 0 turns"), "{cut}");
+}
+
 /// The log, fed back, decides the same; by other rules it does not.
 fn is_replayed(address: &str, decisions: &Decisions) {
     let file = decisions.folder.path().join("jobs.toml");
@@ -247,6 +281,40 @@ fn a_trace_is_found_whole_with_the_decision_in_it() {
     eventually("a rejection is in a trace too", || {
         receiver.spans().iter().any(|span| span.events.iter().any(rejected))
     });
+}
+
+/// A firing that waits for its second attempt has a span all the same, once nobody waits for it any more.
+#[test]
+fn what_is_cancelled_between_two_attempts_leaves_no_span_without_its_parent() {
+    let waits = "[job.a]\nschedule = '@every 50ms'\ncommand = ['false']\noverlap = 'skip'\n\
+                 retry = { attempts = 2, base = '10000h', cap = '10000h' }\n";
+    let other = "[job.b]\nschedule = '@never'\ncommand = ['true']\n";
+    for is_removed in [true, false] {
+        let receiver = Server::start(Mood::Well);
+        let settings =
+            format!("[daemon]\ntelemetry = {{ endpoint = 'http://{}' }}\n", receiver.address);
+        let mut daemon = Daemon::start(&format!("{waits}{other}{settings}"));
+        eventually("an attempt", || !receiver.spans().is_empty());
+        let alone = receiver.spans().iter().all(|span| span.name == "attempt");
+        assert!(alone, "it is to be tried again");
+        if is_removed {
+            daemon.write(&format!("{other}{settings}"));
+            daemon.signal(Signal::SIGHUP);
+            eventually("its end", || receiver.spans().len() == 3);
+        } else {
+            daemon.signal(Signal::SIGTERM);
+            assert!(daemon.ended().success(), "{}", daemon.text());
+        }
+        let spans = receiver.spans();
+        let firing = spans.iter().find(|span| span.name == "firing").unwrap();
+        let attempts: Vec<_> = spans.iter().filter(|span| span.name == "attempt").collect();
+        assert!(attempts.iter().all(|attempt| attempt.parent() == firing.id()));
+        let ends: Vec<_> =
+            attempts.iter().map(|attempt| attempt.text("cronx.outcome").unwrap()).collect();
+        let expected: &[&str] = if is_removed { &["failed", "cancelled"] } else { &["failed"] };
+        assert_eq!(ends, expected);
+        assert_eq!(firing.text("cronx.outcome").as_deref(), expected.last().copied());
+    }
 }
 
 #[test]

@@ -201,10 +201,13 @@ const PUT_OFF: &str = "
 #[test]
 fn a_firing_that_a_breaker_put_off_is_late_since_then_and_says_which_and_why() {
     let text = PUT_OFF.to_owned() + &PUNCTUAL.replace("due=100", "run=3 due=100");
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         job 99: breaker=60 timer=10 shard_waits=5[idle_exit:=5] shard_runs=5 queue=10 worker_waits=5[idle_exit:=5] worker_runs=4
         unfinished_firing 1
-    "#]]);
+    "#]],
+    );
     let spans = spans(&text);
     let part = &spans.worst_firings[0].parts[0];
     assert_eq!((part.part, part.from_ns, part.length_ns), (Part::Breaker, 0, 60));
@@ -248,7 +251,8 @@ fn what_was_rejected_is_counted_by_breaker_and_reason() {
         job (pid 1): ledger open consecutive 3, 1 put off, 100..120
         job (pid 1): ledger open failure-rate 1, 0 put off, 130..130
         other (pid 1): mail half-open probe-failed 1, 0 put off, 140..140
-    "#]].assert_eq(&rejected(&spans(text)));
+    "#]]
+    .assert_eq(&rejected(&spans(text)));
     check(text, &expect![[""]]);
     let options = Options { process: Some("nobody".to_owned()), ..Options::default() };
     assert_eq!(analyse(&capture(text), &options).spans.unwrap().rejected, []);
@@ -298,7 +302,8 @@ fn a_rejection_without_its_reason_is_torn() {
     expect![[r#"
         job (pid 1): (unreadable) (unreadable) (unreadable) 1, 0 put off, 50..50
         job (pid 1): ledger open consecutive 1, 0 put off, 50..50
-    "#]].assert_eq(&rejected(&spans));
+    "#]]
+    .assert_eq(&rejected(&spans));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn event(event: &Event) -> Value {
 fn turned(turn: &Turn) -> Value {
     json!({
         "event": "turned",
+        "number": turn.number,
         "turned_ns": turn.at.0,
         "from": turn.from.word(),
         "to": turn.to.word(),

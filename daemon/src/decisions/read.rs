@@ -2,15 +2,20 @@
 //! rules, which have to decide the same.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cronx_scheduler::breaker::{
-    Ended, Event, Forced, Permit, Record, Rejected, Rule, Share, Snapshot, State, Turn, replay,
+    Ended, Event, Forced, Permit, Record, Rejected, Rule, Rules, Share, Snapshot, State, Turn,
+    replay, replay_rest,
 };
 use cronx_scheduler::{Mono, TraceId};
 use serde_json::Value;
 
+use super::file::older;
 use crate::breakers::wanted;
 use crate::file::Jobs;
 
@@ -21,38 +26,81 @@ pub struct Replayed {
     pub breaker: Arc<str>,
     /// How many records there are of it.
     pub records: usize,
+    /// Of these, such as cannot be decided once more, since what was before them is not there.
+    pub left_out: usize,
     /// How often it turned, as it did then; or where it would have done otherwise, or cannot be read.
     pub turns: Result<usize, String>,
 }
 
-/// Decides once more what the log says, by the rules that the file has now. A breaker that the file does not
-/// have is left out; one that begins again in the log, begins again.
-pub fn replayed(log: &str, file: &Jobs) -> Result<Vec<Replayed>, String> {
-    let mut lives: BTreeMap<Arc<str>, Vec<Vec<Record>>> = BTreeMap::new();
-    for (number, line) in log.lines().enumerate() {
-        let unread = |why: &str| format!("line {}: {why}", number + 1);
-        let line: Value = serde_json::from_str(line).map_err(|error| unread(&error.to_string()))?;
-        let Some(breaker) = line["breaker"].as_str() else { continue };
-        let lives = lives.entry(breaker.into()).or_default();
-        if line["event"] == "begun" || lives.is_empty() {
-            lives.push(Vec::new());
-        }
-        if line["event"] != "begun" {
-            let record = record(&line, breaker).ok_or_else(|| unread("it is no decision"))?;
-            if let Some(life) = lives.last_mut() {
-                life.push(record);
-            }
+/// Of one breaker, from where it begins in the log.
+#[derive(Default)]
+struct Life {
+    /// Its beginning is not there: an older file had it.
+    is_cut: bool,
+    records: Vec<Record>,
+}
+
+/// The log in this file and in the one before it, as it is written; `Err` says which cannot be read.
+pub fn read(path: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let text = |path: PathBuf| match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    };
+    let (older, newer) = (text(older(path))?, text(path.to_owned())?);
+    let newer = newer.ok_or_else(|| format!("there is no {}", path.display()))?;
+    Ok(older.into_iter().chain([newer]).collect())
+}
+
+/// Decides once more what a log says, by the rules that the file of jobs has now. A breaker that this does
+/// not have is left out; one that begins again in the log, begins again.
+pub fn replayed(log: &[(PathBuf, String)], file: &Jobs) -> Result<Vec<Replayed>, String> {
+    let mut lives = BTreeMap::new();
+    for (path, text) in log {
+        for (number, line) in text.lines().enumerate() {
+            let unread = |why| format!("{}, line {}: {why}", path.display(), number + 1);
+            take(line, &mut lives).map_err(unread)?;
         }
     }
     let plans = wanted(file);
     let known =
         lives.into_iter().filter_map(|(name, lives)| Some((plans.get(&name)?, name, lives)));
-    let replayed = known.map(|(plan, breaker, lives)| {
-        let records = lives.iter().map(Vec::len).sum();
-        let turns = lives.iter().map(|records| replay(plan.rules, records)).sum::<Result<_, _>>();
-        Replayed { breaker, records, turns: turns.map_err(|differs| differs.to_string()) }
-    });
-    Ok(replayed.collect())
+    Ok(known.map(|(plan, name, lives)| of_one(plan.rules, name, &lives)).collect())
+}
+
+fn take(line: &str, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), String> {
+    let line: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let Some(breaker) = line["breaker"].as_str() else { return Ok(()) };
+    let lives = lives.entry(breaker.into()).or_default();
+    if line["event"] == "begun" {
+        lives.push(Life::default());
+        return Ok(());
+    }
+    let record = record(&line, breaker).ok_or("it is no decision")?;
+    match lives.last_mut() {
+        Some(life) => life.records.push(record),
+        None => lives.push(Life { is_cut: true, records: vec![record] }),
+    }
+    Ok(())
+}
+
+fn of_one(rules: Rules, breaker: Arc<str>, lives: &[Life]) -> Replayed {
+    let all = lives.iter().map(|life| life.records.len()).sum();
+    let (mut left_out, mut sum) = (0, 0);
+    for Life { is_cut, records } in lives {
+        let decided = match is_cut {
+            true => replay_rest(rules, records),
+            false => replay(rules, records).map(|turns| (0, turns)),
+        };
+        match decided {
+            Ok((left, turns)) => (left_out, sum) = (left_out + left, sum + turns),
+            Err(differs) => {
+                let turns = Err(differs.to_string());
+                return Replayed { breaker, records: all, left_out, turns };
+            }
+        }
+    }
+    Replayed { breaker, records: all, left_out, turns: Ok(sum) }
 }
 
 fn record(line: &Value, breaker: &str) -> Option<Record> {
@@ -107,6 +155,7 @@ fn turn(line: &Value) -> Option<Turn> {
     let window = &line["window"];
     let count = |key: &str| u32::try_from(window[key].as_u64()?).ok();
     Some(Turn {
+        number: line["number"].as_u64()?,
         at: mono(&line["turned_ns"])?,
         from: State::of_word(line["from"].as_str()?)?,
         to: State::of_word(line["to"].as_str()?)?,
@@ -179,7 +228,15 @@ mod tests {
         {
             let until = Some(Mono(9));
             written(Event::Rejected(Rejected { state: from, rule, until }));
-            written(Event::Turned(Turn { at: Mono(4), from, to: from, rule, window, until: None }));
+            written(Event::Turned(Turn {
+                number: 3,
+                at: Mono(4),
+                from,
+                to: from,
+                rule,
+                window,
+                until: None,
+            }));
         }
         for forced in [None, Some(Forced::Closed), Some(Forced::Open)] {
             written(Event::Forced(forced));
@@ -195,11 +252,12 @@ mod tests {
     fn what_is_no_log_is_said_with_its_line() {
         let file = Jobs::parse("[job.a]\nschedule = '@never'\ncommand = ['true']\nbreaker = {}\n");
         let file = file.unwrap();
+        let replayed = |text: &str| replayed(&[("a.jsonl".into(), text.to_owned())], &file);
         let good = "{\"event\":\"begun\",\"breaker\":\"job:a\"}\n{\"event\":\"healed\"}\n";
-        let nothing = Replayed { breaker: "job:a".into(), records: 0, turns: Ok(0) };
-        assert_eq!(replayed(good, &file), Ok(vec![nothing]));
+        let nothing = Replayed { breaker: "job:a".into(), records: 0, left_out: 0, turns: Ok(0) };
+        assert_eq!(replayed(good), Ok(vec![nothing]));
         let bad = good.to_owned() + "{\"event\":\"told\",\"breaker\":\"job:a\"}\n";
-        assert_eq!(replayed(&bad, &file), Err("line 3: it is no decision".to_owned()));
-        assert!(replayed("no", &file).unwrap_err().starts_with("line 1: "));
+        assert_eq!(replayed(&bad), Err("a.jsonl, line 3: it is no decision".to_owned()));
+        assert!(replayed("no").unwrap_err().starts_with("a.jsonl, line 1: "));
     }
 }

@@ -52,6 +52,8 @@ pub struct Settings {
     pub realtime: Wishes,
     /// Where breakers' decisions are written, a line of JSON each; added to what is there.
     pub decisions: Option<PathBuf>,
+    /// How long that file may become; then it is the older one, and the one that was is gone.
+    pub decisions_most: Bytes,
     /// Where spans go; without it there are none.
     pub telemetry: Option<Telemetry>,
 }
@@ -70,6 +72,7 @@ impl Default for Settings {
             spin: None,
             realtime: Wishes::default(),
             decisions: None,
+            decisions_most: Bytes(64 << 20),
             telemetry: None,
         }
     }
@@ -280,6 +283,26 @@ impl<const MOST: usize> TryFrom<usize> for Count<MOST> {
     fn try_from(count: usize) -> Result<Self, String> {
         let fits = (1..=MOST).contains(&count);
         fits.then_some(Self(count)).ok_or_else(|| format!("it is {count}, and must be 1 to {MOST}"))
+    }
+}
+
+/// A number of bytes with its unit, such as `"64MiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Bytes(pub u64);
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+        let bytes = units.iter().find_map(|(unit, shift)| {
+            let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+            number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+        });
+        let wrong =
+            || format!("'{text}' is no size: a size is such as \"64MiB\", in KiB, MiB or GiB");
+        bytes.map(Self).ok_or_else(wrong)
     }
 }
 

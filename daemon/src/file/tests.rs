@@ -68,7 +68,7 @@ fn what_nobody_knows() {
     refused(
         &format!("{GOOD}[daemon]\nport = 80\n"),
         expect![
-            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `telemetry`"
+            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
         ],
     );
     refused(

@@ -106,9 +106,32 @@ pub fn replay<'a>(
     rules: Rules,
     records: impl IntoIterator<Item = &'a Record>,
 ) -> Result<usize, Differs> {
-    let mut machine = Machine::new(rules);
+    decided(Machine::new(rules), records.into_iter().enumerate())
+}
+
+/// The same of a log whose beginning is gone: from the first closing on, since a breaker that closes
+/// knows nothing of what was. Gives how many records are left out, which are all if it never closes or
+/// has learned what is usual, and how many turns there were in the others.
+pub fn replay_rest(rules: Rules, records: &[Record]) -> Result<(usize, usize), Differs> {
+    let closed = |(number, record): (usize, &Record)| match &record.event {
+        Event::Turned(turn) => Some((number + 1, Machine::closed(rules, turn)?)),
+        _ => None,
+    };
+    match records.iter().enumerate().find_map(closed) {
+        Some((first, machine)) => {
+            let rest = records.iter().enumerate().skip(first);
+            decided(machine, rest).map(|turns| (first, turns))
+        }
+        None => Ok((records.len(), 0)),
+    }
+}
+
+fn decided<'a>(
+    mut machine: Machine,
+    records: impl IntoIterator<Item = (usize, &'a Record)>,
+) -> Result<usize, Differs> {
     let (mut due, mut turned, mut read) = (VecDeque::new(), 0, 0);
-    for (number, record) in records.into_iter().enumerate() {
+    for (number, record) in records {
         let differs = |why: String| Differs { number, why };
         read = number + 1;
         match &record.event {

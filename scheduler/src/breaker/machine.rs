@@ -176,6 +176,13 @@ impl Machine {
         }
     }
 
+    /// As it is when it has closed, which it does knowing nothing but what is usual; so `None` if it had
+    /// learned that, or if that turn is another.
+    pub(super) fn closed(rules: Rules, turn: &Turn) -> Option<Self> {
+        let new = Self { generation: turn.number, now: turn.at, ..Self::new(rules) };
+        (turn.to == State::Closed && new.baseline.is_none()).then_some(new)
+    }
+
     /// Whether a call may go. What that turns is added to `turns`, here and in what follows.
     pub fn ask(&mut self, now: Mono, turns: &mut Vec<Turn>) -> Result<Permit, Rejected> {
         self.pass(now, turns);
@@ -413,7 +420,8 @@ impl Machine {
         if let Some(baseline) = &mut self.baseline {
             baseline.forget_sample();
         }
-        turns.push(Turn { at, from, to: self.state(), rule, window, until: self.until() });
+        let (number, to, until) = (self.generation, self.state(), self.until());
+        turns.push(Turn { number, at, from, to, rule, window, until });
     }
 }
 

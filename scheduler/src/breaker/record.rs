@@ -67,6 +67,8 @@ pub struct Snapshot {
 /// One transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Turn {
+    /// How often it has turned, with this one.
+    pub number: u64,
     /// When: of what a deadline decides, the deadline.
     pub at: Mono,
     /// What it was.

@@ -224,6 +224,23 @@ fn what_waits_for_another_attempt_is_ended_when_its_job_is_cancelled() {
     assert_eq!((table.started.len(), table.cancelled.len()), (1, 1));
 }
 
+/// It ended after it was to be tried again, and before anybody could know.
+#[test]
+fn what_fails_as_its_job_is_cancelled_is_ended_as_that() {
+    let mut table = Table::new(Utc(0));
+    let retry = Retry { attempts: 3, base: SECOND, cap: SECOND, rejected: false };
+    (table.fails, table.takes) = (true, SECOND);
+    let options = JobOptions { retry, ..JobOptions::default() };
+    let core = recurring(Spec::parse("@every 1m").unwrap(), options);
+    table.add(Arc::clone(&core));
+    table.run_for(MINUTE);
+    assert_eq!((table.started.len(), core.busy()), (1, 1));
+    assert!(core.turn(Phase::Active, Phase::Cancelled));
+    table.run_for(MINUTE);
+    assert_eq!(table.cancelled.iter().map(|f| f.attempt).collect::<Vec<_>>(), [2]);
+    assert_eq!((table.started.len(), table.roster.busy(), core.busy()), (1, 0, 0));
+}
+
 #[test]
 fn what_waits_for_another_attempt_makes_way_for_the_next_firing() {
     let policy = Policy { overlap: Overlap::CancelOther, ..Policy::default() };

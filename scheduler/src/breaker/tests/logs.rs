@@ -82,6 +82,35 @@ proptest! {
         let turns = records.iter().filter(|record| matches!(record.event, Event::Turned(_)));
         prop_assert_eq!(replay(rules, &records), Ok(turns.count()));
     }
+
+    /// What is left of it does too, from its first closing on.
+    #[test]
+    fn a_log_without_its_beginning_does_from_a_closing_on(
+        all in vec(happens(), 0..300),
+        gone in 0..300_usize,
+        timed: bool,
+    ) {
+        let window = if timed { Window::Time(SECOND) } else { small().window };
+        let rules = Rules { window, ..small() };
+        let records = lives(rules, &all);
+        let rest = &records[gone.min(records.len())..];
+        let closes = |record: &Record| {
+            matches!(record.event, Event::Turned(Turn { to: State::Closed, .. }))
+        };
+        let first = rest.iter().position(closes).map_or(rest.len(), |number| number + 1);
+        let turns = rest[first..].iter().filter(|record| matches!(record.event, Event::Turned(_)));
+        prop_assert_eq!(replay_rest(rules, rest), Ok((first, turns.count())));
+    }
+}
+
+#[test]
+fn what_was_learned_is_not_in_the_rest_of_a_log() {
+    let failures = Some(Limit::Adaptive(Adaptive::default()));
+    let rules = Rules { failures, ..small() };
+    let records = lives(rules, &[Happens::Forces(Some(Forced::Open)), Happens::Forces(None)]);
+    assert_eq!((records.len(), replay_rest(rules, &records)), (4, Ok((4, 0))));
+    assert_eq!(replay_rest(small(), &records), Ok((4, 0)));
+    assert_eq!(replay(rules, &records), Ok(2));
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Pair {
 
     fn compare(&mut self, turns: &[Turn]) {
         let same = |turn: &Turn, turned: &Turned| {
-            let Turn { at, from, to, rule, window, until } = *turn;
+            let Turn { at, from, to, rule, window, until, .. } = *turn;
             *turned == Turned { at, from, to, rule, window, until }
         };
         let modelled = &self.model.turns[self.turned..];
