@@ -175,3 +175,6 @@ impl Store for Firings {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
