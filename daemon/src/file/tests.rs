@@ -71,6 +71,12 @@ fn what_nobody_knows() {
             "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
         ],
     );
+    for size in ["0KiB", "64", "64MB", "-1MiB", "17179869184GiB"] {
+        let text = format!("{GOOD}[daemon]\ndecisions-most = '{size}'\n");
+        let why = format!("'{size}' is no size: a size is such as \"64MiB\", in KiB, MiB or GiB");
+        let said = Jobs::parse(&text).unwrap_err().to_string();
+        assert_eq!(said, format!("line 5, [daemon] decisions-most: {why}"));
+    }
     refused(
         &with("http = { uri = 'http://a' }"),
         expect![
