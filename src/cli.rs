@@ -284,8 +284,11 @@ pub struct Run {
     /// Only read the file, and say when each job is due next.
     #[arg(long)]
     pub check: bool,
+    /// Decide once more what this log of decisions says, and the older one beside it, by the file's rules.
+    #[arg(long, value_name = "DECISIONS", conflicts_with = "check")]
+    pub replay: Option<PathBuf>,
     /// Record it, in a process of its own, and explain every late firing at the end.
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with_all = ["check", "replay"])]
     pub record: bool,
     /// A firing later than this is late [default: what the scheduler calls so, 10ms]
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "record")]

@@ -1,6 +1,7 @@
 //! `cronx run`: a file of jobs, on time.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
-use cronx_daemon::{Event, Jobs, Log, Start};
+use anyhow::{Context, Result, anyhow, bail};
+use cronx_daemon::{Event, Jobs, Log, Start, decision_log, replayed};
 use cronx_recording::Untrusted;
 use cronx_scheduler::Utc;
 
@@ -32,6 +33,9 @@ enum Said {
 pub fn run(args: &cli::Run) -> Result<ExitCode> {
     if args.check {
         return check(&Jobs::read(&args.jobs)?);
+    }
+    if let Some(decisions) = &args.replay {
+        return replay(decisions, &Jobs::read(&args.jobs)?);
     }
     if args.record {
         return record::run(&recorded(args)?);
@@ -103,6 +107,30 @@ fn write(said: &Receiver<Said>, lost: &AtomicU64) {
 }
 
 /// Each job with the next instant at which it is due.
+/// Status 1 says that something is decided otherwise.
+fn replay(decisions: &Path, jobs: &Jobs) -> Result<ExitCode> {
+    let log = decision_log(decisions).map_err(|why| anyhow!(why))?;
+    let all = replayed(&log, jobs).map_err(|why| anyhow!(why))?;
+    let mut out = std::io::stdout().lock();
+    for one in &all {
+        let name = Untrusted::from(&*one.breaker);
+        let what = match &one.turns {
+            Ok(turns) => {
+                let records = one.records - one.left_out;
+                let cut = match one.left_out {
+                    0 => String::new(),
+                    some => format!("; {some} records have lost what was before them"),
+                };
+                format!("{records} records, {turns} turns, as they were{cut}")
+            }
+            Err(why) => format!("decided otherwise: {why}"),
+        };
+        writeln!(out, "{}: {what}", name.terminal())?;
+    }
+    let same = all.iter().all(|one| one.turns.is_ok());
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn check(jobs: &Jobs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let now = Utc::from(SystemTime::now());

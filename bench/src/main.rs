@@ -3,12 +3,14 @@
 //! `empty` has programs that do nothing at the hooks of cronx, so that what a program costs can be
 //! told from what it does; `stats` has the kernel time every program; `flood` makes softirqs,
 //! and `yields` makes switches. `capture` makes evidence and `read` takes it in. `timers` are those of one
-//! thread, ours and rivals', `scheduler` is ours at work, and `ledger` writes down, beside others. `plot` draws.
+//! thread, ours and rivals', `scheduler` is ours at work, `ledger` writes down and `breaker` lets a call pass,
+//! beside others. `plot` draws.
 //! Each ends with whoever started it. What it does not do: compare.
 //! That is for xtask.
 
 mod allocated;
 mod bpf;
+mod breaker;
 mod capture;
 mod empty;
 mod flood;
@@ -52,6 +54,8 @@ enum Role {
     Scheduler(scheduler::AtWork),
     /// Writes runs down, in our ledger or in others' queues.
     Ledger(ledger::Durable),
+    /// Calls through a breaker that lets them pass, ours or another.
+    Breaker(breaker::Permitted),
     /// Draws lateness against live timers.
     Plot(plot::Plot),
     /// Reads one: as little as any analysis must, or the whole of it.
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Role::Timers(timers) => timers.run(),
         Role::Scheduler(at_work) => at_work.run(),
         Role::Ledger(durable) => durable.run(),
+        Role::Breaker(permitted) => permitted.run(),
         Role::Plot(plot) => plot.run(),
         Role::Read(read) => read.run(),
     };

@@ -24,6 +24,8 @@
 //!                                   a firing, announced; also `late`. The three are tasks, and `run`
 //!                                   may be the worker; `run=2` its number, if that is not 1
 //! 190 finished job worker started=N finished=N
+//! 150 rejected job worker ledger open consecutive due=N again=N
+//!                                   a breaker let it not pass; `again=0` if that is the end of it
 //! 150 begin request 7 thread        a span of that id begins, and
 //! 190 end 7 thread                  ends
 //! lost cpu0 2                       two numbers go by
@@ -38,7 +40,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cronx_abi::span::{self, SpanRecord, firing};
+use cronx_abi::span::{self, RejectedRecord, SpanRecord, firing, rejected};
 use cronx_abi::{
     COMM_LEN, Header, InterruptRecord, KERNEL_FRAMES, MoveRecord, OpenWaitRecord, Record,
     RefillRecord, SampleRecord, Slice, SliceRecord, TaskKey, TaskRecord, USER_FRAMES,
@@ -173,7 +175,11 @@ impl Scene {
                 };
                 self.trailer().cpus.push(end);
             }
-            [at, kind @ ("started" | "late" | "finished" | "begin" | "end"), ref rest @ ..] => {
+            [
+                at,
+                kind @ ("started" | "late" | "finished" | "rejected" | "begin" | "end"),
+                ref rest @ ..,
+            ] => {
                 self.announcement(number(at), kind, rest);
             }
             [at, on, kind, ref rest @ ..] => self.record(number(at), cpu(on), kind, rest),
@@ -236,6 +242,7 @@ impl Scene {
             "started" => span::kind::FIRING_STARTED,
             "late" => span::kind::FIRING_LATE,
             "finished" => span::kind::FIRING_FINISHED,
+            "rejected" => span::kind::FIRING_REJECTED,
             "begin" => span::kind::SPAN_BEGIN,
             _ => span::kind::SPAN_END,
         };
@@ -246,6 +253,10 @@ impl Scene {
                 let mut record = self.announced(at_ns, of, job, worker);
                 record.args[firing::RUN] = 1;
                 self.announce(record, values);
+            }
+            [job, worker, breaker, state, rule, ref values @ ..] if kind == "rejected" => {
+                let record = self.announced(at_ns, of, job, worker);
+                self.reject(record, [breaker, state, rule], values);
             }
             [job, shard, runner, worker, ref values @ ..] => {
                 let mut record = self.announced(at_ns, of, job, worker);
@@ -299,6 +310,33 @@ impl Scene {
             };
             record.args[place] = number(value);
         }
+        self.capture.spans.push(record.as_bytes());
+    }
+
+    fn reject(&mut self, mut span: SpanRecord, words: [&str; 3], values: &[&str]) {
+        span.args[rejected::RUN] = 1;
+        for value in values {
+            let (field, value) = pair(value, "=");
+            let place = match field {
+                "run" => rejected::RUN,
+                "due" => rejected::DUE,
+                "again" => rejected::AGAIN,
+                "nominal" => rejected::NOMINAL,
+                _ => panic!("what is {field:?}?"),
+            };
+            span.args[place] = number(value);
+        }
+        let [breaker_len, state_len, rule_len] = words.map(|word| word.len() as u16);
+        let record = RejectedRecord {
+            span,
+            breaker_len,
+            state_len,
+            rule_len,
+            reserved: 0,
+            breaker: padded(words[0]),
+            state: padded(words[1]),
+            rule: padded(words[2]),
+        };
         self.capture.spans.push(record.as_bytes());
     }
 
@@ -465,8 +503,12 @@ impl Scene {
 }
 
 fn comm_of(name: &str) -> [u8; COMM_LEN] {
-    let mut bytes = [0; COMM_LEN];
-    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    padded(name)
+}
+
+fn padded<const LEN: usize>(text: &str) -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
     bytes
 }
 

@@ -13,10 +13,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use cronx_recording::histogram::carries;
-use cronx_recording::{Announced, Capture, Explained, Listened, Spans, Untrusted};
+use cronx_recording::{
+    Announced, Capture, Explained, Listened, Part, PutOff, Rejected as Row, Spans, Untrusted,
+};
 
 use budget::{Sum, Tiled};
-use join::{Started, Whole};
+use join::{Rejected, Started, Whole};
 use life::Lives;
 
 use crate::Options;
@@ -46,6 +48,16 @@ struct Item<'a> {
 enum What<'a> {
     Firing(&'a Started),
     Span(&'a Whole),
+}
+
+impl Item<'_> {
+    /// Why it was put off, if it was.
+    fn why(&self) -> Option<&PutOff> {
+        match self.what {
+            What::Firing(started) => started.held.as_ref().map(|held| &held.why),
+            What::Span(_) => None,
+        }
+    }
 }
 
 /// Explains every firing and span of the window; `None` if nobody listened.
@@ -82,6 +94,7 @@ pub(crate) fn explain(
         spans: names,
         worst_firings: firings.worst,
         worst_spans: spans.worst,
+        rejected: judge.rejected(&joined.rejected),
         flaws: flaws.into_report(),
     })
 }
@@ -110,18 +123,18 @@ impl<'e> Judge<'_, 'e> {
     /// One that was due before the window is left out: of its beginning there is no evidence.
     fn firings<'s>(&self, started: &'s [Started], flaws: &mut Counts) -> Vec<Item<'s>> {
         let in_window = |started: &&Started| {
-            let inside = started.firing.due_ns >= self.evidence.started_ns;
+            let inside = started.due_ns() >= self.evidence.started_ns;
             flaws.add("due_before_window", u64::from(!inside));
             inside
         };
         let item = |started: &'s Started| {
             let firing = &started.firing;
-            let length_ns = firing.lateness_ns();
+            let length_ns = started.lateness_ns();
             let over = self.options.objective_ns.map(|objective_ns| length_ns > objective_ns);
             Item {
                 name: &started.job,
                 process: self.process(firing.tid, firing.tgid, firing.started_ns),
-                from_ns: firing.due_ns,
+                from_ns: started.due_ns(),
                 to_ns: firing.started_ns,
                 length_ns,
                 late: over.unwrap_or(started.called_late),
@@ -145,6 +158,36 @@ impl<'e> Judge<'_, 'e> {
             }
         };
         self.wanted(spans.iter().map(item))
+    }
+
+    /// By job, breaker and reason.
+    fn rejected(&self, all: &[Rejected]) -> Vec<Row> {
+        let mut rows: BTreeMap<_, Row> = BTreeMap::new();
+        for one in all {
+            let process = self.process(one.tid, one.tgid, one.at_ns);
+            let at_ns = one.at_ns - self.evidence.started_ns;
+            let key = (process, &one.job, &one.breaker, &one.state, &one.rule);
+            let row = rows.entry(key).or_insert_with_key(|(process, ..)| Row {
+                name: one.job.clone(),
+                process: process.clone(),
+                breaker: one.breaker.clone(),
+                state: one.state.clone(),
+                rule: one.rule.clone(),
+                count: 0,
+                put_off: 0,
+                first_ns: at_ns,
+                last_ns: at_ns,
+            });
+            row.count += 1;
+            row.put_off += u64::from(one.put_off);
+            row.last_ns = at_ns;
+        }
+        let process = self.options.process.as_deref();
+        let is_wanted = |row: &Row| process.is_none_or(|wanted| row.process.raw() == wanted);
+        let mut rows: Vec<_> = rows.into_values().filter(is_wanted).collect();
+        rows.sort_by_key(|row| Reverse(row.count));
+        rows.truncate(ROWS);
+        rows
     }
 
     fn wanted<'s>(&self, items: impl Iterator<Item = Item<'s>>) -> Vec<Item<'s>> {
@@ -222,7 +265,10 @@ impl<'e> Judge<'_, 'e> {
 
     fn pieces(&self, item: &Item, tiler: &mut Tiler) -> Vec<Tiled<'e>> {
         let pieces = match item.what {
-            What::Firing(started) => walk::firing(&started.firing, self.lives),
+            What::Firing(started) => {
+                let since_ns = started.held.as_ref().map(|held| held.since_ns);
+                walk::firing(&started.firing, since_ns, self.lives)
+            }
             What::Span(span) if span.moved => walk::moved((item.from_ns, item.to_ns)),
             What::Span(span) => {
                 let thread = self.lives.find(span.tid, span.tgid, span.end_ns);
@@ -234,6 +280,11 @@ impl<'e> Judge<'_, 'e> {
 
     fn words(&self, item: &Item, tiler: &mut Tiler) -> Explained {
         let pieces = self.pieces(item, tiler);
+        let mut parts = budget::parts(&pieces, item.from_ns, self.evidence);
+        let put_off = parts.first_mut().filter(|first| first.part == Part::Breaker);
+        if let (Some(part), Some(why)) = (put_off, item.why()) {
+            part.breaker = Some(why.clone());
+        }
         let (tgid, tid, shard_tid, number, ran_ns) = match item.what {
             What::Firing(Started { firing, run, finished_ns, .. }) => {
                 let ran_ns = finished_ns.map(|finished_ns| finished_ns - firing.started_ns);
@@ -251,7 +302,7 @@ impl<'e> Judge<'_, 'e> {
             at_ns: item.from_ns.saturating_sub(self.evidence.started_ns),
             total_ns: item.length_ns,
             ran_ns,
-            parts: budget::parts(&pieces, item.from_ns, self.evidence),
+            parts,
         }
     }
 }

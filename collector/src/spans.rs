@@ -52,7 +52,7 @@ pub enum Wanted {
     /// Every firing, and spans.
     #[default]
     All,
-    /// Late firings alone, and spans: punctual firings cost nothing.
+    /// Late and rejected firings alone, and spans: punctual firings cost nothing.
     Late,
 }
 
@@ -60,10 +60,15 @@ impl Wanted {
     /// The probes, each by the name of its program. An end comes before its begin.
     const fn probes(self) -> &'static [&'static str] {
         match self {
-            Self::All => {
-                &["firing_finished", "firing_late", "firing_started", "span_end", "span_begin"]
-            }
-            Self::Late => &["firing_late", "span_end", "span_begin"],
+            Self::All => &[
+                "firing_finished",
+                "firing_late",
+                "firing_started",
+                "firing_rejected",
+                "span_end",
+                "span_begin",
+            ],
+            Self::Late => &["firing_late", "firing_rejected", "span_end", "span_begin"],
         }
     }
 }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::file::Call;
 
+/// An answer that is not long.
+const SHORT: usize = 64 << 10;
+
 /// Closes the connection when the call is over, or given up.
-struct Connection(AbortHandle);
+pub(crate) struct Connection(AbortHandle);
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -22,10 +25,10 @@ impl Drop for Connection {
     }
 }
 
-/// Makes it, and takes the whole answer. Dropped before its end, it hangs up.
-pub(crate) async fn run(call: Arc<Call>) -> Result<(), String> {
-    let (mut sender, _connection) = connect(&call).await?;
-    let answer = sender.send_request(request(&call)?).await;
+/// Makes it under this parent, and takes the whole answer. Dropped before its end, it hangs up.
+pub(crate) async fn run(call: Arc<Call>, parent: String) -> Result<(), String> {
+    let (mut sender, _connection) = connect(&call.uri).await?;
+    let answer = sender.send_request(request(&call, &parent)?).await;
     let answer = answer.map_err(|error| format!("no answer: {error}"))?;
     let status = answer.status();
     swallow(answer).await?;
@@ -36,9 +39,35 @@ pub(crate) async fn run(call: Arc<Call>) -> Result<(), String> {
     expected.then_some(()).ok_or_else(|| format!("the answer is {status}"))
 }
 
-async fn connect(call: &Call) -> Result<(http1::SendRequest<Full<Bytes>>, Connection), String> {
-    let host = call.uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let port = call.uri.port_u16().unwrap_or(80);
+/// What is at a URL, if it is not long.
+pub(crate) async fn get(uri: &Uri) -> Result<Bytes, String> {
+    let request = origin_form(Request::new(Full::default()), uri)?;
+    let (mut sender, _connection) = connect(uri).await?;
+    let answer = sender.send_request(request).await;
+    let answer = answer.map_err(|error| format!("no answer: {error}"))?;
+    let whole = Limited::new(answer.into_body(), SHORT).collect().await;
+    whole.map(Collected::to_bytes).map_err(|error| format!("the answer breaks off: {error}"))
+}
+
+/// A request as a server wants it that is no proxy: the path, and the host in its header.
+pub(crate) fn origin_form(
+    mut request: Request<Full<Bytes>>,
+    uri: &Uri,
+) -> Result<Request<Full<Bytes>>, String> {
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    *request.uri_mut() = path.parse().map_err(|error| format!("no path: {error}"))?;
+    let host = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let host = HeaderValue::from_str(host).map_err(|error| format!("no host: {error}"))?;
+    request.headers_mut().insert(HOST, host);
+    Ok(request)
+}
+
+/// A connection to the host of a URL, as long as the second of them lives.
+pub(crate) async fn connect(
+    uri: &Uri,
+) -> Result<(http1::SendRequest<Full<Bytes>>, Connection), String> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(80);
     let cannot =
         |error: &dyn std::error::Error| format!("cannot connect to {host}:{port}: {error}");
     let stream = TcpStream::connect((host, port)).await.map_err(|error| cannot(&error))?;
@@ -51,16 +80,14 @@ async fn connect(call: &Call) -> Result<(http1::SendRequest<Full<Bytes>>, Connec
     Ok((sender, Connection(task.abort_handle())))
 }
 
-fn request(call: &Call) -> Result<Request<Full<Bytes>>, String> {
-    let uri = call.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let mut request = Request::new(Full::new(Bytes::from(call.body.clone())));
+fn request(call: &Call, parent: &str) -> Result<Request<Full<Bytes>>, String> {
+    let request = Request::new(Full::new(Bytes::from(call.body.clone())));
+    let mut request = origin_form(request, &call.uri)?;
     *request.method_mut() = call.method.clone();
-    *request.uri_mut() = uri.parse().map_err(|error| format!("no path: {error}"))?;
-    let host = call.uri.authority().map_or("", hyper::http::uri::Authority::as_str);
-    let host = HeaderValue::from_str(host).map_err(|error| format!("no host: {error}"))?;
     let headers = request.headers_mut();
-    headers.insert(HOST, host);
     headers.insert(USER_AGENT, HeaderValue::from_static("cronx"));
+    let parent = HeaderValue::from_str(parent).map_err(|error| format!("no parent: {error}"))?;
+    headers.insert("traceparent", parent);
     headers.extend(call.headers.clone());
     Ok(request)
 }

@@ -24,11 +24,11 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 
 const OVER: &str = "the daemon ended before it began";
 
-/// Runs it: it has started once its program is executed. Dropped before its end, all its processes are
-/// ended.
+/// Runs it, under this parent: it has started once its program is executed. Dropped before its end, all its
+/// processes are ended.
 pub(crate) async fn run(
     command: Arc<Command>,
-    context: Context,
+    (context, parent): (Context, String),
     begin: Start,
     groups: Arc<Groups>,
     seat: Option<OwnedSemaphorePermit>,
@@ -38,7 +38,7 @@ pub(crate) async fn run(
         return Err(OVER.to_owned());
     }
     // It returns when the program is executed, or cannot be.
-    let mut child = start(&command, &context)?;
+    let mut child = start(&command, &context, &parent)?;
     begin.now();
     let job: Arc<str> = context.job().into();
     let readers = [
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     ending(status)
 }
 
-fn start(command: &Command, context: &Context) -> Result<Child, String> {
+fn start(command: &Command, context: &Context, parent: &str) -> Result<Child, String> {
     let output = || match command.output {
         Output::Log => Stdio::piped(),
         Output::Discard => Stdio::null(),
@@ -72,6 +72,7 @@ fn start(command: &Command, context: &Context) -> Result<Child, String> {
         .env("CRONX_NOMINAL", context.nominal().to_string())
         .env("CRONX_ATTEMPT", context.attempt().to_string())
         .env("CRONX_FENCE", context.fence().to_string())
+        .env("TRACEPARENT", parent)
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())

@@ -13,6 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use crate::breakers::Breakers;
+use crate::decisions::Decisions;
 use crate::file::{Jobs, Settings};
 use crate::group::Groups;
 use crate::ledger::{Opened, Place};
@@ -21,6 +23,7 @@ use crate::notify;
 use crate::serve::{self, Told};
 use crate::set::Set;
 use crate::shards::Part;
+use crate::trace::Traces;
 
 /// How long the threads have that still do something when all is over.
 const LAST: Duration = Duration::from_millis(500);
@@ -113,11 +116,15 @@ impl Daemon {
         let listener = listener.with_context(|| format!("cannot listen on {wanted}"))?;
         let listen = listener.local_addr().context("cannot say where it listens")?;
         let groups = Arc::new(Groups::new(settings.kill_after.0, runtime.handle().clone()));
+        let decisions =
+            Decisions::start(settings.decisions.as_deref(), settings.decisions_most.0, log)?;
+        let breakers = Arc::new(Breakers::new(decisions));
+        let traces = Traces::start(settings.telemetry.as_ref(), log)?;
         let opened = start.ledger.open(settings.lease.0).await;
         let Opened { store, shards } = opened.context("cannot open the ledger")?;
         let options = Options { store, ..options(&settings, runtime) };
         let ours = shards.as_ref().map(|(shards, _)| Arc::clone(shards));
-        let set = Set::start(options, ours, Arc::clone(&groups), log)?;
+        let set = Set::start(options, ours, Arc::clone(&groups), breakers, traces, log)?;
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
@@ -218,6 +225,7 @@ impl Daemon {
             Drained::Hurried => format!("told twice: killed {}", count(ended, "command")),
         };
         (self.log)(&Event::Note(&text));
+        self.told.set.traces.flush().await;
     }
 
     async fn drain(&self, most: Duration, signals: &mut Signals) -> Drained {

@@ -1,5 +1,6 @@
 //! The file of jobs: taken whole, or refused whole with the line and the reason.
 
+mod breaker;
 mod plan;
 mod raw;
 mod refusal;
@@ -10,9 +11,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use breaker::{BreakerPlan, FeedPlan};
 pub use plan::{Action, Plan};
-pub(crate) use plan::{Call, Command, User};
-pub use raw::{Output, Settings};
+pub(crate) use plan::{Call, Command, User, own};
+pub use raw::{Output, Settings, Telemetry};
 use refusal::Fault;
 pub use refusal::Refusal;
 
@@ -26,6 +28,8 @@ pub struct Jobs {
     pub settings: Settings,
     /// The jobs by name.
     pub plans: BTreeMap<Arc<str>, Arc<Plan>>,
+    /// What jobs depend on, by name.
+    pub breakers: BTreeMap<Arc<str>, BreakerPlan>,
 }
 
 impl Jobs {
@@ -46,9 +50,12 @@ fn jobs(text: &str) -> Result<Jobs, Fault> {
     if raw.job.is_empty() {
         return Err(Fault::new(Some(text.len()), "there is no job; one begins with [job.NAME]"));
     }
+    breaker::check(&raw)?;
+    let breaker = |(name, raw): (String, _)| Ok((name.into(), breaker::breaker(&raw)?));
+    let breakers = raw.breaker.into_iter().map(breaker).collect::<Result<_, Fault>>()?;
     let plan = |(name, job)| -> Result<_, Fault> { plan::plan(name, job) };
     let plans = raw.job.into_iter().map(plan).collect::<Result<_, _>>()?;
-    Ok(Jobs { settings: raw.daemon, plans })
+    Ok(Jobs { settings: raw.daemon, plans, breakers })
 }
 
 fn text(path: &Path) -> Result<String, Fault> {

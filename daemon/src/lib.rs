@@ -34,9 +34,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod breakers;
 mod call;
 mod command;
 mod daemon;
+mod decisions;
+mod feed;
 mod file;
 mod group;
 pub mod ledger;
@@ -47,8 +50,10 @@ mod serve;
 mod set;
 mod shards;
 mod status;
+mod trace;
 mod watch;
 
 pub use daemon::{Start, run};
-pub use file::{Action, Jobs, Plan, Refusal, Settings};
+pub use decisions::{Replayed, decision_log, replayed};
+pub use file::{Action, BreakerPlan, FeedPlan, Jobs, Plan, Refusal, Settings};
 pub use log::{Event, Log};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use cronx_scheduler::breaker::{Event as Decision, Record};
 use cronx_scheduler::{Outcome, Run};
 
 use crate::set::Changes;
@@ -33,6 +34,8 @@ pub enum Event<'a> {
     Reloaded(&'a Changes),
     /// The file was read again and cannot be used: nothing has changed.
     Refused(&'a str),
+    /// A breaker turned, or started its remedy.
+    Decided(&'a Record),
     /// Something else that a person should know.
     Note(&'a str),
 }
@@ -48,6 +51,7 @@ impl Event<'_> {
             Self::Failed(run) => failed(run),
             Self::Reloaded(changes) => format!("reloaded: {changes}"),
             Self::Refused(why) => format!("not reloaded, the jobs are as they were: {why}"),
+            Self::Decided(record) => decided(record),
             Self::Note(text) => (*text).to_owned(),
         }
     }
@@ -61,9 +65,28 @@ fn failed(run: &Run) -> String {
         Outcome::Panicked(why) => format!("panicked: {why}"),
         Outcome::Cancelled => "was cancelled".to_owned(),
         Outcome::Refused => "was refused by the store".to_owned(),
+        Outcome::Rejected(rejection) => format!("did not begin: {rejection}"),
     };
     let firing = &run.firing;
     format!("{}: the run of {}, attempt {}, {how}", firing.job, firing.nominal, firing.attempt)
+}
+
+fn decided(record: &Record) -> String {
+    let name = &record.breaker;
+    let would = if record.shadow { " in its shadow" } else { "" };
+    let what = match &record.event {
+        Decision::Turned(turn) => {
+            let (from, to, rule) = (turn.from.word(), turn.to.word(), turn.rule.word());
+            let window = &turn.window;
+            let (calls, failures, in_row) = (window.calls, window.failures, window.in_row);
+            let counted = format!("{failures} of {calls} failed, {in_row} in a row");
+            format!("was {from} and is {to}{would}: {rule} ({counted})")
+        }
+        Decision::Remedy { job, refused: None } => format!("starts '{job}'"),
+        Decision::Remedy { job, refused: Some(why) } => format!("cannot start '{job}': {why}"),
+        other => format!("{other:?}"),
+    };
+    format!("the breaker '{name}' {what}")
 }
 
 /// `1 job`, `2 jobs`.

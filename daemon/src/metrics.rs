@@ -2,29 +2,35 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cronx_scheduler::breaker::State;
 use cronx_scheduler::{JobStatus, Outcome, PoolStatus, Run, SkipCounts};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::breakers::Seen;
+use crate::trace::Counts;
 
 /// The library escapes what stands in a label.
 type Labels = Vec<(&'static str, String)>;
+/// An exemplar has the trace of a run that is sampled: to look it up, and no label that multiplies series.
+type Lateness = HistogramWithExemplars<Labels>;
 
 /// Upper ends of the lateness buckets, seconds.
 const LATENESS_S: [f64; 13] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 10.0, 60.0];
 
-const OUTCOMES: [&str; 6] =
-    ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused"];
+const OUTCOMES: [&str; 7] =
+    ["succeeded", "failed", "timed_out", "panicked", "cancelled", "refused", "rejected"];
 
 /// All of them.
 pub(crate) struct Metrics {
     registry: Registry,
     runs: Family<Labels, Counter>,
-    lateness: Family<Labels, Histogram, fn() -> Histogram>,
+    lateness: Family<Labels, Lateness, fn() -> Lateness>,
     skips: Family<Labels, Counter>,
     busy: Family<Labels, Gauge>,
     jobs: Gauge,
@@ -33,6 +39,11 @@ pub(crate) struct Metrics {
     running: Gauge,
     store_errors: Counter,
     reloads: Family<Labels, Counter>,
+    breakers: Family<Labels, Gauge>,
+    rejections: Family<Labels, Counter>,
+    openings: Family<Labels, Counter>,
+    decisions_dropped: Counter,
+    spans: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -40,7 +51,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("cronx"),
             runs: Family::default(),
-            lateness: Family::new_with_constructor(|| Histogram::new(LATENESS_S)),
+            lateness: Family::new_with_constructor(|| Lateness::new(LATENESS_S.into_iter())),
             skips: Family::default(),
             busy: Family::default(),
             jobs: Gauge::default(),
@@ -49,6 +60,11 @@ impl Metrics {
             running: Gauge::default(),
             store_errors: Counter::default(),
             reloads: Family::default(),
+            breakers: Family::default(),
+            rejections: Family::default(),
+            openings: Family::default(),
+            decisions_dropped: Counter::default(),
+            spans: Family::default(),
         };
         metrics.register();
         metrics
@@ -70,16 +86,68 @@ impl Metrics {
         all.register("running", "Runs at work", self.running.clone());
         all.register("store_errors", "What the store could not do", self.store_errors.clone());
         all.register("reloads", "How often the file was read again", self.reloads.clone());
+        self.register_breakers();
     }
 
-    /// A run ended.
-    pub(crate) fn end(&self, run: &Run) {
+    fn register_breakers(&mut self) {
+        let all = &mut self.registry;
+        let says = "1 for the state that a breaker is in";
+        all.register("breaker_state", says, self.breakers.clone());
+        let says = "Calls that a breaker rejected, or would have";
+        all.register("breaker_rejections", says, self.rejections.clone());
+        all.register("breaker_openings", "How often a breaker opened", self.openings.clone());
+        let says = "Decisions of breakers that nobody had time to write";
+        all.register("decisions_dropped", says, self.decisions_dropped.clone());
+        all.register("spans", "Spans by what became of them", self.spans.clone());
+    }
+
+    /// How a breaker stands.
+    pub(crate) fn breaker(&self, seen: &Seen) {
+        let breaker = ("breaker", seen.name.to_string());
+        for state in State::ALL {
+            let labels = vec![breaker.clone(), ("state", state.word().to_owned())];
+            let is_so = seen.standing.state == state;
+            self.breakers.get_or_create(&labels).set(i64::from(is_so));
+        }
+        let labels = vec![breaker];
+        set(&self.rejections.get_or_create(&labels), seen.standing.rejected);
+        set(&self.openings.get_or_create(&labels), seen.standing.openings);
+    }
+
+    /// What became of spans.
+    pub(crate) fn spans(&self, counts: &Counts) {
+        let Counts { sent, dropped, failed } = *counts;
+        for (result, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+            set(&self.spans.get_or_create(&vec![("result", result.to_owned())]), count);
+        }
+    }
+
+    /// Decisions that are in no file.
+    pub(crate) fn decisions(&self, dropped: u64) {
+        set(&self.decisions_dropped, dropped);
+    }
+
+    /// A breaker is no more.
+    pub(crate) fn forget_breaker(&self, name: &str) {
+        let breaker = ("breaker", name.to_owned());
+        for state in State::ALL {
+            self.breakers.remove(&vec![breaker.clone(), ("state", state.word().to_owned())]);
+        }
+        let labels = vec![breaker];
+        self.rejections.remove(&labels);
+        self.openings.remove(&labels);
+    }
+
+    /// A run ended, and its trace can be looked up, or not.
+    pub(crate) fn end(&self, run: &Run, is_sampled: bool) {
         let job = ("job", run.firing.job.to_string());
         let outcome = ("outcome", word(&run.outcome).to_owned());
         // Without a worker it never started, and was never late.
         if run.worker_tid != 0 {
             let late_s = run.lateness_ns().max(0) as f64 / 1e9;
-            self.lateness.get_or_create(&vec![job.clone()]).observe(late_s);
+            let trace = || vec![("trace_id", run.firing.trace.to_string())];
+            let lateness = self.lateness.get_or_create(&vec![job.clone()]);
+            lateness.observe(late_s, is_sampled.then(trace), None);
         }
         self.runs.get_or_create(&vec![job, outcome]).inc();
     }
@@ -145,6 +213,7 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Panicked(_) => OUTCOMES[3],
         Outcome::Cancelled => OUTCOMES[4],
         Outcome::Refused => OUTCOMES[5],
+        Outcome::Rejected(_) => OUTCOMES[6],
     }
 }
 

@@ -100,6 +100,13 @@ fn metrics(set: &Set) -> Response<Full<Bytes>> {
         let jobs = status.shards.iter().map(|shard| shard.jobs).sum();
         set.metrics.pool(jobs, &status.pool);
     }
+    for seen in &set.breakers.seen() {
+        set.metrics.breaker(seen);
+    }
+    if let Some(counts) = set.traces.counts() {
+        set.metrics.spans(&counts);
+    }
+    set.metrics.decisions(set.breakers.decisions.dropped());
     match set.metrics.text() {
         Ok(text) => typed(OPENMETRICS, text),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics have no text\n"),

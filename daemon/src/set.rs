@@ -12,10 +12,12 @@ use cronx_scheduler::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::breakers::Breakers;
 use crate::file::{Action, Jobs, Plan};
 use crate::group::Groups;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 use crate::watch::Watch;
 use crate::{call, command};
 
@@ -34,6 +36,8 @@ pub(crate) struct Set {
     pub(crate) metrics: Arc<Metrics>,
     /// The first jobs go on where the store says; one that comes later is new.
     has_jobs: AtomicBool,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) traces: Arc<Traces>,
 }
 
 /// What the file says, and what of it is here.
@@ -99,20 +103,37 @@ impl Set {
         mut options: Options,
         shards: Option<Arc<Shards>>,
         groups: Arc<Groups>,
+        breakers: Arc<Breakers>,
+        traces: Arc<Traces>,
         log: &Log,
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         let inner = Arc::clone(&options.store);
-        let watch = Arc::new(Watch::new(inner, Arc::clone(&metrics), Arc::clone(log)));
+        let watch = Arc::new(Watch::new(inner, &metrics, &breakers, &traces, log));
         options.store = Arc::<Watch>::clone(&watch);
         let scheduler = RwLock::new(Some(Scheduler::start(options)?));
         let jobs = Mutex::default();
         let (log, has_jobs) = (Arc::clone(log), AtomicBool::new(false));
-        Ok(Self { scheduler, jobs, shards, watch, groups, log, metrics, has_jobs })
+        Ok(Self {
+            scheduler,
+            jobs,
+            shards,
+            watch,
+            groups,
+            log,
+            metrics,
+            has_jobs,
+            breakers,
+            traces,
+        })
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
     pub(crate) fn become_as(&self, file: &Jobs) -> Result<Changes, Error> {
+        let turnover = self.breakers.become_as(file)?;
+        for breaker in &turnover.gone {
+            self.metrics.forget_breaker(breaker);
+        }
         let mut here = self.jobs();
         let mut changes = Changes::default();
         let plans = std::mem::take(&mut here.plans);
@@ -122,14 +143,15 @@ impl Set {
         }
         let mut failed = None;
         for (name, plan) in &file.plans {
+            let anew = plan.breakers(name).any(|breaker| turnover.new.contains(&breaker));
             let what = match plans.get(name) {
-                Some(old) if old == plan => &mut changes.kept,
+                Some(old) if old == plan && !anew => &mut changes.kept,
                 Some(_) => &mut changes.changed,
                 None => &mut changes.added,
             };
             if self.is_here(&here, name) {
                 let old = here.running.remove(name);
-                match self.turn(name, old, plan) {
+                match self.turn(name, old, plan, anew) {
                     Ok(running) => _ = here.running.insert(Arc::clone(name), running),
                     Err(error) => {
                         failed = Some(error);
@@ -141,6 +163,7 @@ impl Set {
             here.plans.insert(Arc::clone(name), Arc::clone(plan));
         }
         self.has_jobs.store(true, Ordering::Relaxed);
+        self.set_remedies(&here);
         failed.map_or(Ok(changes), Err)
     }
 
@@ -148,6 +171,12 @@ impl Set {
     fn is_here(&self, here: &Here, name: &str) -> bool {
         let shards = self.shards.as_ref();
         shards.is_none_or(|shards| here.shards.contains(&shards.shard_of(name)))
+    }
+
+    /// A breaker's remedy is a job that is here: where others have that job, nothing starts it from here.
+    fn set_remedies(&self, here: &Here) {
+        let job = |name: &str| here.running.get(name).map(|running| running.job.clone());
+        self.breakers.set_remedies(job);
     }
 
     fn shard_of(&self, name: &str) -> Option<u32> {
@@ -175,6 +204,7 @@ impl Set {
                 Err(error) => (self.log)(&Event::Note(&format!("{name} is not added: {error}"))),
             }
         }
+        self.set_remedies(&here);
         count
     }
 
@@ -189,6 +219,7 @@ impl Set {
             running.job.leave();
             self.watch.pass_on(name);
         }
+        self.set_remedies(&here);
         left
     }
 
@@ -205,12 +236,13 @@ impl Set {
         }
     }
 
-    /// A job as its plan says, from what it was. Runs at work go on.
+    /// A job as its plan says, from what it was; `anew` if it is behind another breaker. Runs at work go on.
     fn turn(
         &self,
         name: &Arc<str>,
         old: Option<Running>,
         plan: &Arc<Plan>,
+        anew: bool,
     ) -> Result<Running, Error> {
         let Some(old) = old else {
             let seats = plan.limit().map(Seats::new);
@@ -218,7 +250,7 @@ impl Set {
             let is_new = self.shards.is_none() && self.has_jobs.load(Ordering::Relaxed);
             return self.add(name, plan, seats, SkipCounts::default(), is_new);
         };
-        if old.plan == *plan {
+        if old.plan == *plan && !anew {
             return Ok(old);
         }
         let skipped = sum(&old.skipped, &old.job.status().skipped);
@@ -243,6 +275,7 @@ impl Set {
                 Definition { name: Arc::clone(name), spec: plan.spec.clone(), options };
             let scheduler = self.scheduler.read().unwrap_or_else(PoisonError::into_inner);
             let work = self.work(&plan.action, seats.as_ref());
+            let work = work.behind(self.breakers.of(name, plan));
             match scheduler.as_ref().ok_or(Error::Closed)?.add(definition, work) {
                 Ok(job) => return Ok(Running { plan: Arc::clone(plan), job, seats, skipped }),
                 Err(Error::Full { .. }) => std::thread::sleep(FULL),
@@ -257,23 +290,26 @@ impl Set {
             Action::Command(program) => {
                 let program = Arc::clone(program);
                 let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
+                let traces = Arc::clone(&self.traces);
                 Work::starting(move |context, start| {
                     let (program, seats) = (Arc::clone(&program), seats.clone());
                     let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let seat = Seats::take(seats).await;
-                        command::run(program, context, start, groups, seat, log).await
+                        command::run(program, (context, parent), start, groups, seat, log).await
                     }
                 })
             }
             Action::Call(request) => {
-                let request = Arc::clone(request);
-                Work::starting(move |_, start| {
+                let (request, traces) = (Arc::clone(request), Arc::clone(&self.traces));
+                Work::starting(move |context, start| {
                     let (request, seats) = (Arc::clone(&request), seats.clone());
+                    let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let _seat = Seats::take(seats).await;
                         start.now();
-                        call::run(request).await
+                        call::run(request, parent).await
                     }
                 })
             }

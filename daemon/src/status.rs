@@ -1,10 +1,13 @@
 //! How it stands, as JSON. What a command is given stays out of it: an argument may be a secret.
 
-use cronx_scheduler::{Outcome, Phase, Run, Status, Utc, Wish, WishAnswer};
+use cronx_scheduler::{Clock, Outcome, Phase, Run, Status, SystemClock, Utc, Wish, WishAnswer};
 use serde_json::{Map, Value, json};
 
+use crate::breakers::Seen;
+use crate::decisions::window;
 use crate::metrics::{reasons, word};
 use crate::set::{Set, View};
+use crate::trace::Counts;
 
 /// The whole of it.
 pub(crate) fn json(set: &Set, file: &Value) -> Value {
@@ -16,6 +19,9 @@ pub(crate) fn json(set: &Set, file: &Value) -> Value {
         "ledger": set.shards().map(|(count, ours)| json!({ "shards": count, "ours": ours })),
         "scheduler": scheduler.as_ref().map(engine),
         "jobs": set.views().iter().map(job).collect::<Vec<_>>(),
+        "breakers": set.breakers.seen().iter().map(breaker).collect::<Vec<_>>(),
+        "decisions_dropped": set.breakers.decisions.dropped(),
+        "spans": set.traces.counts().map(spans),
     })
 }
 
@@ -42,6 +48,28 @@ fn engine(status: &Status) -> Value {
             "rttime_us": status.machine.rttime_us,
             "interrupts": status.machine.interrupts,
         },
+    })
+}
+
+fn spans(counts: Counts) -> Value {
+    let Counts { sent, dropped, failed } = counts;
+    json!({ "sent": sent, "dropped": dropped, "failed": failed })
+}
+
+fn breaker(seen: &Seen) -> Value {
+    let standing = &seen.standing;
+    let now = SystemClock.mono();
+    json!({
+        "name": &*seen.name,
+        "state": standing.state.word(),
+        "why": standing.why.word(),
+        "waits_ns": standing.until.map(|until| until.since(now).as_nanos() as u64),
+        "window": window(&standing.window),
+        "rejected": standing.rejected,
+        "openings": standing.openings,
+        "shadow": seen.plan.rules.shadow,
+        "on_open": seen.plan.on_open.as_deref(),
+        "feed": seen.fed.map(|(heard, failed)| json!({ "heard": heard, "failed": failed })),
     })
 }
 
@@ -73,6 +101,7 @@ fn job(view: &View) -> Value {
             "panicked": ended.panicked,
             "cancelled": ended.cancelled,
             "refused": ended.refused,
+            "rejected": ended.rejected,
         },
         "skipped": skipped,
         "lateness_us": {
@@ -87,7 +116,8 @@ fn job(view: &View) -> Value {
 
 fn last(run: &Run) -> Value {
     let why = match &run.outcome {
-        Outcome::Failed(why) | Outcome::Panicked(why) => Some(why),
+        Outcome::Failed(why) | Outcome::Panicked(why) => Some(why.clone()),
+        Outcome::Rejected(rejection) => Some(rejection.to_string()),
         _ => None,
     };
     json!({
@@ -95,6 +125,7 @@ fn last(run: &Run) -> Value {
         "attempt": run.firing.attempt,
         "outcome": word(&run.outcome),
         "why": why,
+        "trace": run.firing.trace.to_string(),
         "lateness_ns": run.lateness_ns(),
         "took_ns": run.finished.since(run.started).as_nanos() as u64,
     })

@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cronx_scheduler::{Answer, Firing, Permit, Resumed, Run, Skipped, Store, StoreError, Utc};
 
+use crate::breakers::Breakers;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
+use crate::trace::Traces;
 
 pub(crate) struct Watch {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    breakers: Arc<Breakers>,
+    traces: Arc<Traces>,
     log: Log,
     seen: Mutex<Seen>,
 }
@@ -25,8 +29,16 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, log: Log) -> Self {
-        Self { inner, metrics, log, seen: Mutex::default() }
+    pub(crate) fn new(
+        inner: Arc<dyn Store>,
+        metrics: &Arc<Metrics>,
+        breakers: &Arc<Breakers>,
+        traces: &Arc<Traces>,
+        log: &Log,
+    ) -> Self {
+        let (metrics, breakers, traces) =
+            (Arc::clone(metrics), Arc::clone(breakers), Arc::clone(traces));
+        Self { inner, metrics, breakers, traces, log: Arc::clone(log), seen: Mutex::default() }
     }
 
     /// A job is added; one that comes new while others run begins now, whatever there was of its name.
@@ -65,11 +77,13 @@ impl Watch {
         if run.outcome.is_failure() {
             (self.log)(&Event::Failed(run));
         }
+        self.breakers.note(run);
+        self.traces.note(run);
         let mut seen = self.seen();
         // A run may outlive its job, and leaves no numbers then.
         if let Some(last) = seen.last.get_mut(&*run.firing.job) {
             *last = Some(run.clone());
-            self.metrics.end(run);
+            self.metrics.end(run, self.traces.is_sampled(run.firing.trace));
         }
     }
 }

@@ -70,6 +70,7 @@ fn palette() -> PaletteMap {
         palette.insert(class.name(), svg::class_color(class));
     }
     for (part, (r, g, b)) in [
+        (Part::Breaker, (208, 108, 128)),
         (Part::Timer, (150, 180, 214)),
         (Part::ShardRuns, (170, 204, 140)),
         (Part::ShardBlocked, (186, 134, 120)),
@@ -129,6 +130,7 @@ mod tests {
             spans: vec![],
             worst_firings: vec![],
             worst_spans: vec![],
+            rejected: vec![],
             flaws: std::collections::BTreeMap::new(),
         };
         Report { spans: Some(spans), ..report(vec![]) }

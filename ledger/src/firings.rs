@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cronx_scheduler::{
-    Answer, Firing, Outcome, Permit, Resumed, Run, Skipped, Store, StoreError, Utc,
+    Answer, Firing, Outcome, Permit, Rejection, Resumed, Run, Skipped, Store, StoreError, Utc,
 };
 
 use crate::act::{Act, Guard, Reply};
@@ -180,6 +180,9 @@ fn said(outcome: &Outcome) -> Arc<str> {
         Outcome::Panicked(why) => with("panicked", why),
         Outcome::Cancelled => "cancelled".into(),
         Outcome::Refused => "refused".into(),
+        Outcome::Rejected(Rejection { breaker, said }) => {
+            with("rejected", &format!("{breaker}, {}", said.rule.word()))
+        }
     }
 }
 
@@ -219,3 +222,6 @@ impl Store for Firings {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

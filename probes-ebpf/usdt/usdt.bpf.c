@@ -13,13 +13,16 @@
 
 /* SpanRecord of the abi, and its kinds. */
 #define NAME_LEN 64
+#define WORD_LEN 24
 #define ARGS 10
 #define FIRING_STARTED 1
 #define FIRING_FINISHED 2
 #define FIRING_LATE 3
 #define SPAN_BEGIN 4
 #define SPAN_END 5
+#define FIRING_REJECTED 6
 #define UNREADABLE 1
+#define UNREADABLE_WHY 2
 
 /* TaskState of the abi: its size. Where `watched` lies in it, SETTINGS says. */
 #define TASK_STATE_LEN 136
@@ -34,6 +37,18 @@ struct span_record {
 	__u16 name_len;
 	__u64 args[ARGS];
 	char name[NAME_LEN];
+};
+
+/* RejectedRecord of the abi. */
+struct rejected_record {
+	struct span_record span;
+	__u16 breaker_len;
+	__u16 state_len;
+	__u16 rule_len;
+	__u16 reserved;
+	char breaker[NAME_LEN];
+	char state[WORD_LEN];
+	char rule[WORD_LEN];
 };
 
 /* SpanCounts of the abi. */
@@ -111,56 +126,86 @@ static __always_inline __u64 argument(struct pt_regs *ctx, __u64 number)
 	return bpf_usdt_arg(ctx, number, &value) ? 0 : value;
 }
 
-/* The text of arguments 0 and 1, as far as there is room. */
-static __always_inline void read_name(struct pt_regs *ctx, struct span_record *record)
+/* The text of argument `number` and the one after it, as far as there is room; `flag` if it cannot be read. */
+static __always_inline __u16 read_text(struct pt_regs *ctx, __u64 number, char *into, __u64 room,
+				       __u8 *flags, __u8 flag)
 {
-	__u64 address = argument(ctx, 0), len = argument(ctx, 1);
+	__u64 address = argument(ctx, number), len = argument(ctx, number + 1);
 
-	if (len > NAME_LEN)
-		len = NAME_LEN;
-	if (bpf_probe_read_user(record->name, len, (const void *)address)) {
-		record->flags = UNREADABLE;
-		return;
+	if (len > room)
+		len = room;
+	if (bpf_probe_read_user(into, len, (const void *)address)) {
+		*flags |= flag;
+		return 0;
 	}
-	record->name_len = len;
+	return len;
 }
 
-/* A record of `kind`, whose arguments are `count` from `first` on; what comes before is its name. */
-static __always_inline int tell(struct pt_regs *ctx, __u8 kind, int first, int count)
+/* Room for a record of `size`, begun; none, if nobody wants it or the ring is full. */
+static __always_inline struct span_record *begin(struct span_counts *counts, __u64 size, __u8 kind)
 {
 	struct span_record *record;
-	struct span_counts *counts;
 	__u64 id = bpf_get_current_pid_tgid();
-	__u32 zero = 0;
 
-	counts = bpf_map_lookup_elem(&COUNTS, &zero);
-	if (!counts)
-		return 0;
 	__sync_fetch_and_add(&counts->seen, 1);
 	if (!is_watched()) {
 		__sync_fetch_and_add(&counts->filtered, 1);
 		return 0;
 	}
-	record = bpf_ringbuf_reserve(&SPANS, sizeof(*record), 0);
+	record = bpf_ringbuf_reserve(&SPANS, size, 0);
 	if (!record) {
 		__sync_fetch_and_add(&counts->lost, 1);
 		return 0;
 	}
-	__builtin_memset(record, 0, sizeof(*record));
+	__builtin_memset(record, 0, size);
 	record->at_ns = bpf_ktime_get_ns();
 	record->tid = id;
 	record->tgid = id >> 32;
 	record->cpu = bpf_get_smp_processor_id();
 	record->kind = kind;
+	return record;
+}
+
+/* The record is whole. */
+static __always_inline int end(struct span_counts *counts, void *record)
+{
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	__sync_fetch_and_add(&counts->submitted, 1);
+	return 0;
+}
+
+/* Its arguments are `count` from `first` on; what comes before is its name. */
+static __always_inline void fill(struct pt_regs *ctx, struct span_record *record, int first, int count)
+{
 	if (first)
-		read_name(ctx, record);
+		record->name_len =
+			read_text(ctx, 0, record->name, NAME_LEN, &record->flags, UNREADABLE);
 #pragma unroll
 	for (int n = 0; n < ARGS; n++)
 		if (n < count)
 			record->args[n] = argument(ctx, first + n);
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	__sync_fetch_and_add(&counts->submitted, 1);
-	return 0;
+}
+
+static __always_inline struct span_counts *counts_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&COUNTS, &zero);
+}
+
+/* A record of `kind`. */
+static __always_inline int tell(struct pt_regs *ctx, __u8 kind, int first, int count)
+{
+	struct span_counts *counts = counts_here();
+	struct span_record *record;
+
+	if (!counts)
+		return 0;
+	record = begin(counts, sizeof(*record), kind);
+	if (!record)
+		return 0;
+	fill(ctx, record, first, count);
+	return end(counts, record);
 }
 
 SEC("usdt")
@@ -179,6 +224,27 @@ SEC("usdt")
 int firing_late(struct pt_regs *ctx)
 {
 	return tell(ctx, FIRING_LATE, 2, 10);
+}
+
+SEC("usdt")
+int firing_rejected(struct pt_regs *ctx)
+{
+	struct span_counts *counts = counts_here();
+	struct rejected_record *record;
+	__u8 *flags;
+
+	if (!counts)
+		return 0;
+	record = (void *)begin(counts, sizeof(*record), FIRING_REJECTED);
+	if (!record)
+		return 0;
+	fill(ctx, &record->span, 2, 4);
+	flags = &record->span.flags;
+	record->breaker_len =
+		read_text(ctx, 6, record->breaker, NAME_LEN, flags, UNREADABLE_WHY);
+	record->state_len = read_text(ctx, 8, record->state, WORD_LEN, flags, UNREADABLE_WHY);
+	record->rule_len = read_text(ctx, 10, record->rule, WORD_LEN, flags, UNREADABLE_WHY);
+	return end(counts, record);
 }
 
 SEC("usdt")

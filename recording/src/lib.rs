@@ -25,7 +25,7 @@ pub use error::Error;
 pub use report::{
     Announced, Anomalies, Boundary, Budget, Censored, Class, ClassBlame, Culprit, CulpritBlame,
     Explained, Fold, Health, Keyed, Link, Metric, MetricName, Miss, Part, PartReport, PartShare,
-    Provenance, Quantiles, Report, SCHEMA, ShareInterval, Spans, SparedWaits, Tail, TileReport,
-    WhatIf,
+    Provenance, PutOff, Quantiles, Rejected, Report, SCHEMA, ShareInterval, Spans, SparedWaits,
+    Tail, TileReport, WhatIf,
 };
 pub use untrusted::Untrusted;

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::capture::{Host, LoadEnd, Target};
 use crate::{Error, Untrusted};
 
-pub use spans::{Announced, Budget, Explained, Part, PartReport, PartShare, Spans};
+pub use spans::{
+    Announced, Budget, Explained, Part, PartReport, PartShare, PutOff, Rejected, Spans,
+};
 
 /// Name and version of the JSON form. The number grows when a field changes its meaning or goes.
 pub const SCHEMA: &str = "cronx.report/3";

@@ -17,7 +17,12 @@ fn main() -> Result<(), Error> {
         println!("{} was due at {}", run.job(), run.nominal());
     })?;
 
-    let retry = Retry { attempts: 5, base: Duration::from_millis(50), cap: Duration::from_secs(1) };
+    let retry = Retry {
+        attempts: 5,
+        base: Duration::from_millis(50),
+        cap: Duration::from_secs(1),
+        rejected: false,
+    };
     let flaky = Definition {
         name: "flaky".into(),
         spec: Spec::parse("@every 2s")?,

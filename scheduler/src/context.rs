@@ -36,7 +36,7 @@ impl Context {
         self.attempt
     }
 
-    /// The trace that this attempt is.
+    /// The trace of its firing.
     pub fn trace(&self) -> TraceId {
         self.trace
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use live::Live;
 
+use crate::breaker::Breaker;
 use crate::hash::{hash, share};
 use crate::intake::Intake;
 use crate::policy::Policy;
@@ -115,6 +116,7 @@ pub struct Ended {
     pub panicked: u64,
     pub cancelled: u64,
     pub refused: u64,
+    pub rejected: u64,
 }
 
 /// Firings that were left out; of a long row at once, at most [`Skipped::COUNTED`](crate::Skipped) count.
@@ -223,6 +225,11 @@ impl Core {
             Kind::Named(named) => Some(named),
             Kind::Once(_) => None,
         }
+    }
+
+    /// What has to let it pass, each time.
+    pub(crate) fn breakers(&self) -> &[Arc<Breaker>] {
+        self.as_named().map_or(&[], |named| named.work.breakers())
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -21,8 +21,8 @@
 //!           policy    what becomes of one that cannot simply start
 //!           intake ─► shard ──────────► pool ─────► run
 //!                     roster, wheel     queue,      user code, and a record of
-//!                     one thread each,  runners     when each part of it was
-//!                     an exact sleep
+//!                     one thread each,  breakers    when each part of it was
+//!                     an exact sleep    runners
 //! ```
 //! `wheel`, `spec`, `policy` and the roster are functions over integers: no clock, no thread. They are
 //! tried under a fake clock, for years in seconds. `clock`, `shard` and `pool` are thin and do what these
@@ -40,6 +40,7 @@
 
 #[cfg(test)]
 mod allocations;
+pub mod breaker;
 mod clock;
 mod context;
 mod error;
@@ -70,7 +71,7 @@ pub use policy::{Back, Leap, Misfire, Overlap, Policy, Why};
 pub use pool::PoolStatus;
 pub use realtime::{Answer as WishAnswer, Machine, RealTime, Wish};
 pub use retry::Retry;
-pub use run::{Firing, Name, Outcome, Run, Skipped, TraceId};
+pub use run::{Firing, Name, Outcome, Rejection, Run, Skipped, TraceId};
 pub use scheduler::{Options, Scheduler, ShardStatus, Status};
 pub use spec::{Dst, Fold, Gap, Mapped, Outcome as CivilOutcome, Spec, parse_span};
 pub use store::{Answer, Course, Memory, Open, Permit, Resumed, Store, StoreError};

@@ -8,6 +8,7 @@
 mod announce;
 mod beginning;
 mod execute;
+mod passed;
 mod queue;
 
 pub(crate) use beginning::Beginning;

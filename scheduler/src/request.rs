@@ -43,11 +43,20 @@ pub(crate) struct Order {
     pub(crate) firing: Firing,
     /// The code of a one-shot.
     pub(crate) shot: Option<Shot>,
+    /// It was to be tried again, and its job is cancelled: it is ended as that, and no code runs.
+    pub(crate) cancelled: bool,
 }
 
 /// What workers tell the shard: an attempt has ended.
 pub(crate) struct Done {
     pub(crate) core: Arc<Core>,
-    /// What another attempt could do better: seldom anything, so that the rest stays small.
-    pub(crate) failed: Option<Box<Firing>>,
+    /// What is to be tried again: seldom anything, so that the rest stays small.
+    pub(crate) again: Option<Box<Again>>,
+}
+
+/// A firing that failed or was rejected.
+pub(crate) struct Again {
+    pub(crate) firing: Firing,
+    /// It is no use before: a breaker is open until then.
+    pub(crate) earliest: Mono,
 }

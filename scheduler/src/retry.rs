@@ -1,4 +1,4 @@
-//! When a failed firing is tried again.
+//! When a firing that failed, or was rejected, is tried again.
 
 use std::time::Duration;
 
@@ -19,11 +19,15 @@ pub struct Retry {
     pub base: Duration,
     /// What every wait is at most.
     pub cap: Duration,
+    /// Whether a firing that a breaker rejected is tried again too, and waits for when that breaker lets a
+    /// probe pass, if that is known. Rejections count as attempts.
+    pub rejected: bool,
 }
 
 impl Retry {
     /// A failure is final.
-    pub const NEVER: Self = Self { attempts: 1, base: Duration::ZERO, cap: Duration::ZERO };
+    pub const NEVER: Self =
+        Self { attempts: 1, base: Duration::ZERO, cap: Duration::ZERO, rejected: false };
 
     /// How long to wait after `attempt` failed, from 1; `None` if it was the last. `random` is any number.
     pub fn delay(&self, attempt: u32, random: u64) -> Option<Duration> {
@@ -45,8 +49,12 @@ impl Retry {
 mod tests {
     use super::*;
 
-    const RETRY: Retry =
-        Retry { attempts: 5, base: Duration::from_secs(1), cap: Duration::from_secs(5) };
+    const RETRY: Retry = Retry {
+        attempts: 5,
+        base: Duration::from_secs(1),
+        cap: Duration::from_secs(5),
+        rejected: false,
+    };
 
     #[test]
     fn waits_double_up_to_the_cap() {

@@ -21,7 +21,7 @@ use crate::hash::mix;
 use crate::job::{Core, Phase, When};
 use crate::policy::Why;
 use crate::policy::change::Change;
-use crate::request::{Done, Order, Request};
+use crate::request::{Again, Done, Order, Request};
 use crate::run::{Firing, Skipped, TraceId};
 use crate::store::Open;
 use crate::wheel::{Due, Wheel};
@@ -101,7 +101,7 @@ impl Roster {
                 self.take_up(&core, &open);
             }
             Request::Once { core, shot } => self.add(core, Some(shot)),
-            Request::Look(core) => self.look(&core),
+            Request::Look(core) => self.look(&core, desk),
             Request::Resume(core) => self.resume(&core, desk),
             Request::Trigger(core) => self.trigger(&core, desk),
         }
@@ -130,8 +130,8 @@ impl Roster {
 
     /// An attempt has ended: it may be tried again, and others may have waited for it.
     pub(crate) fn done(&mut self, done: Done, desk: &mut impl Desk) {
-        let Done { core, failed } = done;
-        if !failed.is_some_and(|firing| self.try_again(&core, *firing)) {
+        let Done { core, again } = done;
+        if !again.is_some_and(|again| self.try_again(&core, *again, desk)) {
             self.ended(&core, desk);
         }
         self.unstall(desk);
@@ -201,7 +201,10 @@ impl Roster {
     }
 
     /// Its phase is another: what is no longer active has no timer.
-    fn look(&mut self, core: &Arc<Core>) {
+    fn look(&mut self, core: &Arc<Core>, desk: &mut impl Desk) {
+        if core.phase() == Phase::Cancelled {
+            self.take_back(core, desk);
+        }
         let slot = core.slot.load(Ordering::Relaxed);
         let Some(entry) = self.entries.of(core) else { return };
         let timer = if core.phase() == Phase::Active { None } else { entry.timer.take() };
@@ -264,31 +267,58 @@ impl Roster {
         let index = timer.tag & !RETRY;
         self.free_retries.push(index);
         if let Some((core, firing)) = self.retries[index as usize].take() {
-            let firing = Firing { popped: self.now.mono, trace: self.trace(), ..firing };
+            let firing = Firing { popped: self.now.mono, ..firing };
             self.hand_over_again(core, firing, desk);
         }
     }
 
     fn hand_over_again(&mut self, core: Arc<Core>, mut firing: Firing, desk: &mut impl Desk) {
-        if core.stops(firing.number) || core.phase() == Phase::Left {
+        if core.phase() == Phase::Left {
             return self.ended(&core, desk);
         }
-        firing.number = core.number();
-        if let Err(Order { core, firing, .. }) = desk.submit(Order { core, firing, shot: None }) {
+        let cancelled = core.phase() == Phase::Cancelled || core.stops(firing.number);
+        if !cancelled {
+            firing.number = core.number();
+        }
+        let order = Order { core, firing, shot: None, cancelled };
+        if let Err(Order { core, firing, .. }) = desk.submit(order) {
             self.stalled.push_back(Stalled::Retry(core, firing));
         }
     }
 
-    /// Gives it another attempt later, if its job allows one.
-    fn try_again(&mut self, core: &Arc<Core>, firing: Firing) -> bool {
-        let over = core.phase().is_gone() || core.stops(firing.number);
-        if self.closed || over {
+    /// What waits for another attempt has been told to stop: it is handed over, to be ended as that.
+    fn take_back(&mut self, core: &Arc<Core>, desk: &mut impl Desk) {
+        if core.busy() == 0 {
+            return;
+        }
+        for index in 0..self.retries.len() {
+            let theirs = |(whose, _): &mut (Arc<Core>, Firing)| Arc::ptr_eq(whose, core);
+            // Its place is free when its timer is.
+            if let Some((core, firing)) = self.retries[index].take_if(theirs) {
+                let firing = Firing { popped: self.now.mono, ..firing };
+                self.hand_over_again(core, firing, desk);
+            }
+        }
+    }
+
+    /// Gives it another attempt later, if its job allows one; if that was cancelled meanwhile, the attempt
+    /// is ended at once.
+    fn try_again(&mut self, core: &Arc<Core>, again: Again, desk: &mut impl Desk) -> bool {
+        let Again { firing, earliest } = again;
+        if self.closed || core.phase() == Phase::Left {
             return false;
         }
-        let random = firing.trace.0 as u64;
+        let random = firing.trace.0 as u64 ^ u64::from(firing.attempt);
         let Some(delay) = core.options().retry.delay(firing.attempt, random) else { return false };
-        let due = self.now.mono + delay;
-        self.put_off(core, Firing { attempt: firing.attempt.saturating_add(1), due, ..firing });
+        let (attempt, due) =
+            (firing.attempt.saturating_add(1), self.now.mono.max(earliest) + delay);
+        let firing = Firing { attempt, due, ..firing };
+        if core.phase() == Phase::Cancelled || core.stops(firing.number) {
+            let firing = Firing { popped: self.now.mono, ..firing };
+            self.hand_over_again(Arc::clone(core), firing, desk);
+        } else {
+            self.put_off(core, firing);
+        }
         true
     }
 

@@ -5,12 +5,32 @@ use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::breaker::{Record, Rejected};
+use crate::hash::mix;
 use crate::policy::Why;
+use crate::retry::Retry;
 use crate::{Mono, Utc};
 
 /// The number of a trace, as W3C Trace Context has it; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(pub u128);
+
+impl TraceId {
+    /// The number of the firing's span within it, and of that of its attempt, from 1: the same for
+    /// everybody who asks, so that nobody has to keep it. Never 0.
+    ///
+    /// ```
+    /// use cronx_scheduler::TraceId;
+    ///
+    /// let trace = TraceId(7);
+    /// assert_ne!(trace.span(None), trace.span(Some(1)));
+    /// assert_eq!(trace.span(Some(1)), trace.span(Some(1)));
+    /// ```
+    pub fn span(self, attempt: Option<u32>) -> u64 {
+        let half = mix(self.0 as u64 ^ (self.0 >> 64) as u64);
+        mix(half ^ u64::from(attempt.unwrap_or(0))).max(1)
+    }
+}
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,10 +84,35 @@ pub enum Outcome {
     Cancelled,
     /// The store knows that another has done it, or is doing it.
     Refused,
+    /// A breaker let it not pass: it never began, and counts as no failure. That is its end, unless its job
+    /// says otherwise: see [`Retry::rejected`].
+    Rejected(Rejection),
+}
+
+/// Which breaker let a firing not pass, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its name.
+    pub breaker: Arc<str>,
+    /// What it said.
+    pub said: Rejected,
+}
+
+impl fmt::Display for Rejection {
+    /// Such as `the breaker 'ledger' is open (consecutive)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rejected { state, rule, .. } = self.said;
+        write!(f, "the breaker '{}' is {} ({})", self.breaker, state.word(), rule.word())
+    }
 }
 
 impl Outcome {
-    /// Whether another attempt could do better.
+    /// Whether a job that allows for it tries again.
+    pub(crate) fn is_tried_again(&self, retry: &Retry) -> bool {
+        self.is_failure() || matches!(self, Self::Rejected(_)) && retry.rejected
+    }
+
+    /// Whether it counts as a failure: of code that ran, and not because it was told to stop.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::TimedOut | Self::Panicked(_))
     }
@@ -95,7 +140,7 @@ pub struct Firing {
     pub popped: Mono,
     /// The shard's thread.
     pub shard_tid: u32,
-    /// Of this attempt.
+    /// Of this firing: all its attempts have the same.
     pub trace: TraceId,
 }
 
@@ -120,12 +165,22 @@ pub struct Run {
     pub fence: u64,
     /// Whether another attempt follows.
     pub again: bool,
+    /// What breakers decided when it asked and when it ended, in that order.
+    pub decisions: Vec<Record>,
 }
 
 impl Run {
     /// `started - due`, nanoseconds.
     pub fn lateness_ns(&self) -> i64 {
         self.started.0 as i64 - self.firing.due.0 as i64
+    }
+
+    /// Another attempt is of no use before.
+    pub(crate) fn earliest(&self) -> Mono {
+        match &self.outcome {
+            Outcome::Rejected(rejection) => rejection.said.until.unwrap_or(self.finished),
+            _ => self.finished,
+        }
     }
 }
 

@@ -212,7 +212,8 @@ impl Scheduler {
             // The clock was put back while nobody looked.
             cursor = cursor.min(now);
         }
-        if open.is_empty() && spec.after(cursor.max(now)).is_none() {
+        let is_never = spec.is_never();
+        if open.is_empty() && spec.after(cursor.max(now)).is_none() && !is_never {
             return Err(Error::NeverFires { text: spec.to_string() });
         }
         let mut named = self.named();
@@ -227,6 +228,10 @@ impl Scheduler {
         let home = self.home(hash(name.as_bytes()));
         let core = Core::named(self.id(), home, name, spec, options, work);
         core.set_cursor(cursor);
+        if is_never {
+            // It has no instants left, and is to be triggered all the same.
+            core.turn(Phase::Active, Phase::Paused);
+        }
         let job = self.job_of(Arc::new(core));
         job.1.ask(Request::Add { core: Arc::clone(&job.0), cursor, open: open.into() })?;
         named.replace(ByName(Arc::clone(&job.0)));

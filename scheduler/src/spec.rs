@@ -27,6 +27,10 @@ pub use span::parse as parse_span;
 
 use crate::{Error, Utc};
 
+/// What only fires when it is told to.
+const NEVER: &str = "@never";
+/// By the time that passes, whatever the clock on the wall does.
+const ELAPSED: Dst = Dst { gap: Gap::Skip, fold: Fold::Both };
 /// No span between firings is shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -90,13 +94,13 @@ pub struct Spec {
 enum Kind {
     /// A pattern is 5.6 KB, and of a few thousand jobs most have one of a few dozen.
     Cron { cron: Arc<Cron>, zone: TimeZone },
-    /// Multiples of it since 1970, so that a restart changes nothing.
+    /// Multiples of it since 1970, so that a restart changes nothing; of 0, never.
     Every { period_ns: i64 },
 }
 
 impl Spec {
     /// Reads 5, 6 (with seconds) or 7 fields (with years), names (`MON`, `JAN`, `@daily`), `L`, `W` and
-    /// `#`, or `@every 250ms`. Its zone is UTC until [`in_zone`](Self::in_zone) says otherwise.
+    /// `#`, or `@every 250ms`, or `@never`. Its zone is UTC until [`in_zone`](Self::in_zone) says otherwise.
     ///
     /// What DST does is what is usual until [`dst`](Self::dst) says otherwise: a pattern that is due
     /// every hour, or every few, goes by elapsed time (`Skip`, `Both`); one of certain hours is due
@@ -106,9 +110,12 @@ impl Spec {
         if let Some(span) = text.strip_prefix("@every") {
             return every(text, span);
         }
+        if text == NEVER {
+            return Ok(Self { kind: Kind::Every { period_ns: 0 }, dst: ELAPSED });
+        }
         let cron = intern::pattern(text)?;
         let dst = if fields::has_any_hour(text) {
-            Dst { gap: Gap::Skip, fold: Fold::Both }
+            ELAPSED
         } else {
             Dst { gap: Gap::Shift, fold: Fold::First }
         };
@@ -143,16 +150,23 @@ impl Spec {
     pub fn pattern(&self) -> String {
         match &self.kind {
             Kind::Cron { cron, .. } => cron.as_str().to_owned(),
+            Kind::Every { period_ns: 0 } => NEVER.to_owned(),
             Kind::Every { period_ns } => {
                 format!("@every {:?}", Duration::from_nanos(*period_ns as u64))
             }
         }
     }
 
+    /// Whether it was written as one that has no instants: a job of it fires when it is told to.
+    pub fn is_never(&self) -> bool {
+        matches!(self.kind, Kind::Every { period_ns: 0 })
+    }
+
     /// The first instant after this one; `None` if none is left before 2262.
     pub fn after(&self, utc: Utc) -> Option<Utc> {
         match &self.kind {
             Kind::Cron { cron, zone } => lanes::after(cron, zone, self.dst, utc),
+            Kind::Every { period_ns: 0 } => None,
             Kind::Every { period_ns } => {
                 let number = utc.0.div_euclid(*period_ns).checked_add(1)?;
                 number.checked_mul(*period_ns).map(Utc)
@@ -164,6 +178,7 @@ impl Spec {
     pub fn before(&self, utc: Utc) -> Option<Utc> {
         match &self.kind {
             Kind::Cron { cron, zone } => lanes::before(cron, zone, self.dst, utc),
+            Kind::Every { period_ns: 0 } => None,
             Kind::Every { period_ns } => {
                 let number = utc.0.checked_sub(1)?.div_euclid(*period_ns);
                 number.checked_mul(*period_ns).map(Utc)
@@ -173,7 +188,7 @@ impl Spec {
 
     /// How many instants lie after `from` and not after `through`, counted up to `most`.
     pub fn count(&self, from: Utc, through: Utc, most: u64) -> u64 {
-        if let Kind::Every { period_ns } = self.kind {
+        if let Kind::Every { period_ns: period_ns @ 1.. } = self.kind {
             let periods = through.0.div_euclid(period_ns) - from.0.div_euclid(period_ns);
             return (periods.max(0) as u64).min(most);
         }
@@ -213,7 +228,7 @@ fn every(text: &str, span: &str) -> Result<Spec, Error> {
     }
     let period_ns = i64::try_from(period.as_nanos())
         .map_err(|_| refused(format!("'{span}' is longer than 292 years")))?;
-    Ok(Spec { kind: Kind::Every { period_ns }, dst: Dst { gap: Gap::Skip, fold: Fold::Both } })
+    Ok(Spec { kind: Kind::Every { period_ns }, dst: ELAPSED })
 }
 
 #[cfg(test)]

@@ -25,11 +25,12 @@
 //! | probe | arguments, from `arg0` |
 //! |---|---|
 //! | `firing_started`, `firing_late` | job (2), nominal, run, due, popped, enqueued, free, dequeued, started, shard, runner |
+//! | `firing_rejected` | job (2), nominal, run, due, again, breaker (2), state (2), rule (2) |
 //! | `firing_finished` | job (2), nominal, run, started, finished, failed |
 //! | `span_begin` | name (2), id |
 //! | `span_end` | id |
 //!
-//! Twelve arguments are all that USDT has, and the first two probes use them up. So the worker is not
+//! Twelve arguments are all that USDT has, and the first three probes use them up. So the worker is not
 //! among them: it is the thread in which the probe fires.
 //!
 //! ```
@@ -81,6 +82,42 @@ macro_rules! firing_started {
 macro_rules! firing_late {
     ($($field:ident: $value:expr),* $(,)?) => {
         $crate::__firing!(firing_late, $($field: $value),*)
+    };
+}
+
+/// A breaker let a firing not pass, and no code of it runs: now, in this thread. `breaker` is its name, `state`
+/// what it is, and `rule` by which rule. `again` is the instant before which the firing is not tried again,
+/// and 0 if it is not; the others are as of [`firing_started`].
+///
+/// ```
+/// let listened = cronx_spans::firing_rejected! {
+///     job: "report", nominal: 1_700_000_000_000_000_000_i64, run: 4, due: 100, again: 0,
+///     breaker: "ledger", state: "open", rule: "consecutive",
+/// };
+/// assert!(!listened);
+/// ```
+#[macro_export]
+macro_rules! firing_rejected {
+    (
+        job: $job:expr, nominal: $nominal:expr, run: $run:expr, due: $due:expr, again: $again:expr,
+        breaker: $breaker:expr, state: $state:expr, rule: $rule:expr $(,)?
+    ) => {
+        $crate::__probe::probe_lazy!(
+            cronx,
+            firing_rejected,
+            $crate::__touched($job),
+            ::core::primitive::str::len($job),
+            $nominal,
+            $run,
+            $due,
+            $again,
+            $crate::__touched($breaker),
+            ::core::primitive::str::len($breaker),
+            $crate::__touched($state),
+            ::core::primitive::str::len($state),
+            $crate::__touched($rule),
+            ::core::primitive::str::len($rule)
+        )
     };
 }
 

@@ -1,8 +1,9 @@
 //! Reports made by hand: what a recording of a server beside a compactor could say.
 
 use cronx_recording::{
-    Boundary, Censored, Class, ClassBlame, Culprit, CulpritBlame, Fold, Health, Host, Link,
-    LoadEnd, Metric, MetricName, Miss, Provenance, Quantiles, Report, SCHEMA, ShareInterval, Tail,
+    Announced, Boundary, Budget, Censored, Class, ClassBlame, Culprit, CulpritBlame, Explained,
+    Fold, Health, Host, Link, Listened, LoadEnd, Metric, MetricName, Miss, Part, PartReport,
+    PartShare, Provenance, PutOff, Quantiles, Rejected, Report, SCHEMA, ShareInterval, Spans, Tail,
     Target, TileReport, WhatIf, histogram,
 };
 
@@ -248,4 +249,81 @@ fn folds() -> Vec<Fold> {
         waited_ns,
     };
     vec![fold(Class::Foreign, "compactor", 1_430 * MS), fold(Class::Softirq, "NET_RX", 400 * MS)]
+}
+
+/// A job that a breaker held back, and a firing of another that it put off.
+pub(crate) fn rejecting() -> Report {
+    let total_ns = 2_000 * MS;
+    let share = PartShare { part: Part::Breaker, length_ns: total_ns };
+    let budget = Budget { count: 1, total_ns, parts: vec![share], ..Budget::default() };
+    let quantiles =
+        Quantiles { count: 1, sum_ns: total_ns, max_ns: total_ns, ..Quantiles::default() };
+    let job = Announced {
+        name: "refund".into(),
+        process: "cronx".into(),
+        quantiles: quantiles.clone(),
+        late: 1,
+        all: budget.clone(),
+        tail: budget.clone(),
+    };
+    let spans = Spans {
+        listened: Listened::default(),
+        records: 9,
+        lateness: quantiles,
+        firings: budget.clone(),
+        late: budget,
+        jobs: vec![job],
+        spans: vec![],
+        worst_firings: vec![put_off(total_ns)],
+        worst_spans: vec![],
+        rejected: vec![rejected("pay", 12, 0), rejected("refund", 3, 3)],
+        flaws: std::collections::BTreeMap::new(),
+    };
+    Report { spans: Some(spans), ..idle() }
+}
+
+fn rejected(name: &str, count: u64, put_off: u64) -> Rejected {
+    Rejected {
+        name: name.into(),
+        process: "cronx".into(),
+        breaker: "ledger".into(),
+        state: "open".into(),
+        rule: "consecutive".into(),
+        count,
+        put_off,
+        first_ns: 1_000 * MS,
+        last_ns: 3_200 * MS,
+    }
+}
+
+fn put_off(total_ns: u64) -> Explained {
+    let why = PutOff {
+        times: 3,
+        breaker: "ledger".into(),
+        state: "half-open".into(),
+        rule: "probe-failed".into(),
+    };
+    let part = |part, from_ns, length_ns, breaker| PartReport {
+        part,
+        from_ns,
+        length_ns,
+        tiles: vec![],
+        breaker,
+    };
+    let parts = vec![
+        part(Part::Breaker, 0, total_ns - MS, Some(why)),
+        part(Part::Timer, total_ns - MS, MS, None),
+    ];
+    Explained {
+        name: "refund".into(),
+        process: "cronx".into(),
+        tgid: 7,
+        tid: 8,
+        shard_tid: 9,
+        number: 12,
+        at_ns: 1_200 * MS,
+        total_ns,
+        ran_ns: None,
+        parts,
+    }
 }

@@ -1,8 +1,10 @@
 //! What programs announced of themselves: jobs by lateness, spans by length, the worst of each as a
-//! timeline of named parts.
+//! timeline of named parts, and what breakers let not pass.
 
 use cronx_flamegraph::units::{count, duration, percent};
-use cronx_recording::{Announced, Budget, Explained, Part, PartReport, Report, Spans, Untrusted};
+use cronx_recording::{
+    Announced, Budget, Explained, Part, PartReport, PutOff, Rejected, Report, Spans, Untrusted,
+};
 
 use super::line::{Line, Paint, bar, column, fit, wrap};
 use super::{blame, plural};
@@ -26,6 +28,10 @@ pub(crate) fn lines(report: &Report, width: usize) -> Vec<Line> {
         lines.extend(wrap(Paint::Bold, &firings(spans), width));
         lines.extend(rows("job", &spans.jobs));
         lines.extend(worst(spans.worst_firings.first()));
+    }
+    if !spans.rejected.is_empty() {
+        lines.extend(wrap(Paint::Bold, &rejected(&spans.rejected), width));
+        lines.extend(rejected_rows(&spans.rejected));
     }
     if !spans.spans.is_empty() {
         lines.push(Line::new().add(Paint::Bold, "What the spans' time went to"));
@@ -69,11 +75,7 @@ fn rows(what: &str, all: &[Announced]) -> Vec<Line> {
     );
     let mut lines = vec![Line::new().add(Paint::Dim, titles)];
     lines.extend(all.iter().take(ROWS).map(row));
-    if all.len() > ROWS {
-        lines.push(
-            Line::new().add(Paint::Dim, format!("  and {} more", count((all.len() - ROWS) as u64))),
-        );
-    }
+    lines.extend(more(all.len()));
     lines
 }
 
@@ -86,6 +88,51 @@ fn row(announced: &Announced) -> Line {
         .plain("  ")
         .add(Paint::Bold, column(&announced.name.terminal().to_string(), NAME))
         .plain(figures + &parts(&announced.tail))
+}
+
+/// `Breakers rejected 12 attempts. After 3 of them the firing is tried again.`
+fn rejected(rows: &[Rejected]) -> String {
+    let sum = |of: fn(&Rejected) -> u64| rows.iter().map(of).fold(0, u64::saturating_add);
+    let (all, put_off) = (sum(|row| row.count), sum(|row| row.put_off));
+    let rejected = format!("Breakers rejected {}", plural(all, "attempt"));
+    match put_off {
+        0 => format!("{rejected}. None is tried again."),
+        _ => format!("{rejected}. After {} of them the firing is tried again.", count(put_off)),
+    }
+}
+
+fn rejected_rows(rows: &[Rejected]) -> Vec<Line> {
+    let titles = format!(
+        "  {}{:>9}{:>11}{:>11}   by which breaker, and why",
+        column("job", NAME),
+        "count",
+        "put off",
+        "last at"
+    );
+    let mut lines = vec![Line::new().add(Paint::Dim, titles)];
+    lines.extend(rows.iter().take(ROWS).map(|row| {
+        let at = format!("{:.3} s", row.last_ns as f64 / 1e9);
+        let figures = format!("{:>9}{:>11}{at:>11}   ", count(row.count), count(row.put_off));
+        Line::new()
+            .plain("  ")
+            .add(Paint::Bold, column(&row.name.terminal().to_string(), NAME))
+            .plain(figures + &why([&row.breaker, &row.state, &row.rule]))
+    }));
+    lines.extend(more(rows.len()));
+    lines
+}
+
+/// `ledger is open (consecutive)`
+fn why([breaker, state, rule]: [&Untrusted; 3]) -> String {
+    let [breaker, state, rule] =
+        [breaker, state, rule].map(|word| fit(&word.terminal().to_string(), NAME));
+    format!("{breaker} is {state} ({rule})")
+}
+
+/// How many rows are not shown.
+fn more(rows: usize) -> Option<Line> {
+    let more = rows.checked_sub(ROWS).filter(|more| *more > 0)?;
+    Some(Line::new().add(Paint::Dim, format!("  and {} more", count(more as u64))))
 }
 
 /// The largest parts, and of waits who was waited for most.
@@ -147,6 +194,10 @@ fn line(part: &PartReport, whole_ns: u64) -> Line {
         .add(paint, bar(part.length_ns, whole_ns, BAR))
         .plain(format!("  {:>9}  ", duration(part.length_ns)))
         .add(paint, column(&words(part.part), 15));
+    if let Some(PutOff { times, breaker, state, rule }) = &part.breaker {
+        let times = if *times == 1 { String::new() } else { format!(", {} times", count(*times)) };
+        line = line.plain(why([breaker, state, rule]) + &times);
+    }
     if let Some(tile) = most {
         let name = fit(&blame::name(tile.class, &tile.culprit), 2 * NAME);
         let most = if tile.length_ns == part.length_ns { "for " } else { "most for " };

@@ -2,7 +2,7 @@ use cronx_recording::{Report, SparedWaits};
 use expect_test::{Expect, expect};
 
 use super::*;
-use fixture::{few, idle, plausible};
+use fixture::{few, idle, plausible, rejecting};
 
 const CANARY: &str = "\x1b]0;x\x07</script>::error::";
 
@@ -21,6 +21,20 @@ fn check(report: &Report, width: usize, expected: &Expect) {
     let text = screen(report, width);
     assert!(text.lines().count() <= 45, "{} lines", text.lines().count());
     expected.assert_eq(&text);
+}
+
+#[test]
+fn a_firing_that_did_not_pass_its_breaker_says_which_and_why() {
+    let text = screen(&rejecting(), 100);
+    let at = text.find("Lateness of").unwrap();
+    expect![[r#""#]].assert_eq(&text[at..]);
+    // Whatever stands in a name, it is text.
+    let mut hostile = rejecting();
+    let rows = &mut hostile.spans.as_mut().unwrap().rejected;
+    let canary = || CANARY.into();
+    (rows[0].name, rows[0].breaker, rows[0].state, rows[0].rule) =
+        (canary(), canary(), canary(), canary());
+    screen(&hostile, 80);
 }
 
 #[test]

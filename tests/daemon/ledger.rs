@@ -67,6 +67,83 @@ fn a_daemon_that_is_killed_loses_no_instant() {
     assert!(verified.status.success(), "{verified:?}");
 }
 
+/// Of each nominal instant, what was last said of it.
+fn said(state: &Path) -> BTreeMap<String, String> {
+    let mut runs = Command::new(CRONX);
+    let runs = runs.args(["ledger", "runs", "--count", "10000", "--state"]).arg(state).output();
+    let text = String::from_utf8(runs.unwrap().stdout).unwrap();
+    let row = |line: &str| {
+        let (key, said) = line.split_once("cronx/pay/")?.1.split_once("  ")?;
+        Some((key.to_owned(), said.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// Whether the key is of this instant, which has fewer digits.
+fn is_of(key: &str, nominal: &str) -> bool {
+    let rest = nominal.strip_suffix('Z').and_then(|digits| key.strip_prefix(digits));
+    rest.is_some_and(|rest| rest.trim_start_matches(['.', '0']).starts_with('Z'))
+}
+
+/// A job behind a breaker that opens at its first failure, and stays open.
+fn behind(file: &Path, more: &str) -> String {
+    let shell = format!("echo $CRONX_NOMINAL >> {}; false", file.display());
+    let breaker = "breaker = { consecutive = 1, wait = { first = '1h', most = '1h' } }";
+    job("pay", "@every 100ms", &shell, &format!("{breaker}\n{more}"))
+}
+
+#[test]
+fn what_a_breaker_rejected_is_decided_and_the_ledger_says_so() {
+    let folder = TempDir::new().unwrap();
+    let (state, file) = (folder.path().join("state"), folder.path().join("begun"));
+    let text = behind(&file, "misfire = { fire-all = 1000 }");
+    let begun = || fs::read_to_string(&file).unwrap_or_default();
+    let rejected = |daemon: &Daemon| daemon.job("pay")["ended"]["rejected"].as_u64() >= Some(5);
+    let mut daemon = start(&text, &state);
+    eventually("rejections", || rejected(&daemon));
+    daemon.signal(Signal::SIGKILL);
+    daemon.ended();
+    let mut before = said(&state);
+    before.retain(|_, said| said == "rejected: job:pay, consecutive");
+    assert!(before.len() >= 5, "{before:?}");
+    assert_eq!(begun().lines().count(), 1);
+    let mut daemon = start(&text, &state);
+    eventually("the next", || rejected(&daemon));
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.ended().success(), "{}", daemon.text());
+    // The new daemon's breaker begins closed: one more has begun, and none that was rejected before.
+    assert_eq!(begun().lines().count(), 2);
+    let again = |key: &str| begun().lines().any(|nominal| is_of(key, nominal));
+    assert!(!before.keys().any(|key| again(key)), "{before:?} {}", begun());
+    let after = said(&state);
+    assert!(before.iter().all(|(key, said)| after.get(key) == Some(said)), "{after:?}");
+    let verified = look("verify", &state);
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+/// One whose job says that it waits for its breaker is still to be tried, by whoever comes after.
+#[test]
+fn what_is_to_wait_for_its_breaker_is_tried_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let (state, file) = (folder.path().join("state"), folder.path().join("begun"));
+    let retry = "retry = { attempts = 3, base = '1ms', cap = '1ms', rejected = true }";
+    let text = behind(&file, &format!("{retry}\noverlap = 'skip'"));
+    let begun = || fs::read_to_string(&file).unwrap_or_default();
+    let mut daemon = start(&text, &state);
+    let waits = |said: &String| said == "rejected: job:pay, consecutive";
+    eventually("it is written", || said(&state).values().any(waits));
+    daemon.signal(Signal::SIGKILL);
+    daemon.ended();
+    let nominal = begun();
+    assert_eq!(nominal.lines().count(), 1);
+    let (key, _) = said(&state).into_iter().find(|(_, said)| waits(said)).unwrap();
+    assert!(is_of(&key, nominal.trim()), "{key} {nominal}");
+    let mut daemon = start(&text, &state);
+    eventually("the same once more", || begun().matches(nominal.trim()).count() == 2);
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.ended().success(), "{}", daemon.text());
+}
+
 #[test]
 fn what_is_written_can_be_looked_at() {
     let folder = TempDir::new().unwrap();

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod breakers;
 mod daemon;
 mod ledger;
 mod server;
 mod shards;
+mod web;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -335,10 +337,13 @@ fn an_address_that_is_taken_is_one_sentence_and_status_2() {
 
 #[test]
 fn the_example_is_a_file_of_jobs() {
+    let healing = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/healing.toml");
+    let check = Command::new(CRONX).args(["run", "--check", healing]).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/jobs.toml");
     let check = Command::new(CRONX).args(["run", "--check", path]).output().unwrap();
     assert!(check.status.success());
-    assert_eq!(String::from_utf8(check.stdout).unwrap().lines().count(), 6);
+    assert_eq!(String::from_utf8(check.stdout).unwrap().lines().count(), 8);
     let daemon = Daemon::start(&fs::read_to_string(path).unwrap());
     daemon.says("hello: hello");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use cronx_recording::{Class, Part, Report, Spans};
+use cronx_recording::{Class, Part, Report, Spans, Untrusted};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -111,6 +111,49 @@ fn a_job_that_blocks_its_worker_is_the_queue() {
     if can_listen("a_job_that_blocks_its_worker_is_the_queue", &[]) {
         steady(|| blamed(&Recording::make(&beat(&["--block-ms", "40"])), &[Part::Queue]));
     }
+}
+
+/// A breaker lets nothing pass while what is behind it is down.
+#[test]
+fn a_rejected_firing_says_by_which_breaker_and_why() {
+    if !can_listen("a_rejected_firing_says_by_which_breaker_and_why", &[]) {
+        return;
+    }
+    // It is up again before the breaker lets a probe pass: so there is one reason.
+    let recording = Recording::make(&beat(&["--down-ms", "150"]));
+    let spans = spans(&recording.report);
+    let [row] = &spans.rejected[..] else { panic!("{:?}", spans.rejected) };
+    let words = [&row.name, &row.breaker, &row.state, &row.rule].map(Untrusted::raw);
+    assert_eq!(words, ["payment", "ledger", "open", "consecutive"]);
+    assert!(row.count > DISTURBED && row.put_off == 0, "{row:?}");
+    assert!(row.first_ns <= row.last_ns && row.process.raw() == "cronx-actor", "{row:?}");
+    let screen = String::from_utf8(recording.output.stdout).unwrap();
+    assert!(screen.contains("ledger is open (consecutive)"), "{screen}");
+    assert!(
+        screen.contains(&format!("Breakers rejected {} attempts. None", row.count)),
+        "{screen}"
+    );
+}
+
+/// One that waits for its breaker is late, and says for which and why.
+#[test]
+fn a_firing_that_a_breaker_put_off_is_late_for_it() {
+    if !can_listen("a_firing_that_a_breaker_put_off_is_late_for_it", &[]) {
+        return;
+    }
+    let recording = Recording::make(&beat(&["--down-ms", "150", "--patient"]));
+    let spans = spans(&recording.report);
+    assert!(spans.rejected.iter().any(|row| row.put_off > DISTURBED), "{:?}", spans.rejected);
+    let latest = &spans.worst_firings[0];
+    assert_eq!(latest.name.raw(), "payment");
+    let first = &latest.parts[0];
+    assert_eq!((first.part, first.from_ns), (Part::Breaker, 0));
+    assert!(first.length_ns * 2 > latest.total_ns && latest.total_ns > 100_000_000, "{latest:?}");
+    let why = first.breaker.as_ref().unwrap();
+    assert!(why.times >= 1 && why.breaker.raw() == "ledger", "{why:?}");
+    assert!(share(spans, &[Part::Breaker], true) > 0.5, "{:?}", spans.late);
+    let screen = String::from_utf8(recording.output.stdout).unwrap();
+    assert!(screen.contains("ledger is open (consecutive)"), "{screen}");
 }
 
 /// The process of that name that has a shard.

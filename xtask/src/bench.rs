@@ -4,6 +4,7 @@
 //! not is no failure, and the exit status is 0. It fails only if it could not measure.
 
 mod blame;
+mod breaker;
 mod gate;
 mod journal;
 mod ledger;
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Spans(Extent),
     /// What a durable firing costs, and whether it takes effect once although its process is killed.
     Ledger(ledger::Campaign),
+    /// What one permitted call of a breaker costs, beside failsafe, recloser and tower's.
+    Breaker(Extent),
     /// How often the gate is right, on real recordings.
     Gate(gate::Trials),
     /// How fast a Capture becomes a Report, and in how much memory.
@@ -67,6 +70,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Spans(extent) => spans::run(extent),
         Bench::Scheduler(campaign) => scheduler::run(campaign),
         Bench::Ledger(campaign) => ledger::run(campaign),
+        Bench::Breaker(extent) => breaker::run(extent),
         Bench::Gate(trials) => gate::run(trials),
         Bench::Blame { waits, rounds } => blame::run(*waits, *rounds),
     }

@@ -82,6 +82,7 @@ pub(super) fn parts(pieces: &[Tiled], zero_ns: u64, evidence: &Evidence) -> Vec<
         from_ns: piece.from_ns - zero_ns,
         length_ns: piece.length_ns(),
         tiles: tiles.iter().map(|tile| worst::tile_report(tile, zero_ns, evidence)).collect(),
+        breaker: None,
     };
     pieces.iter().map(report).collect()
 }

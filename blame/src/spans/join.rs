@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cronx_abi::Record;
-use cronx_abi::span::{self, SpanRecord, firing, flag, kind};
-use cronx_recording::{CpuRecords, Untrusted};
+use cronx_abi::span::{RejectedRecord, SpanRecord, firing, flag, kind, rejected};
+use cronx_recording::{CpuRecords, PutOff, Untrusted};
 
 use super::walk::Firing;
 use crate::anomaly::Counts;
@@ -18,6 +18,41 @@ pub(super) struct Started {
     /// Its scheduler called it late.
     pub(super) called_late: bool,
     pub(super) finished_ns: Option<u64>,
+    pub(super) held: Option<Held>,
+}
+
+impl Started {
+    /// When the firing was due, or its first attempt that was rejected.
+    pub(super) fn due_ns(&self) -> u64 {
+        self.held.as_ref().map_or(self.firing.due_ns, |held| held.since_ns)
+    }
+
+    /// One that began early was not late.
+    pub(super) fn lateness_ns(&self) -> u64 {
+        self.firing.started_ns.saturating_sub(self.due_ns())
+    }
+}
+
+/// A firing that breakers put off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    /// When its first attempt that was rejected was due.
+    pub(super) since_ns: u64,
+    pub(super) why: PutOff,
+}
+
+/// An attempt that a breaker let not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejected {
+    pub(super) job: Untrusted,
+    pub(super) tid: u32,
+    pub(super) tgid: u32,
+    pub(super) at_ns: u64,
+    pub(super) breaker: Untrusted,
+    pub(super) state: Untrusted,
+    pub(super) rule: Untrusted,
+    /// There is to be another.
+    pub(super) put_off: bool,
 }
 
 /// A span with both its ends.
@@ -38,6 +73,7 @@ pub(super) struct Whole {
 pub(super) struct Joined {
     pub(super) started: Vec<Started>,
     pub(super) spans: Vec<Whole>,
+    pub(super) rejected: Vec<Rejected>,
     pub(super) records: u64,
 }
 
@@ -49,6 +85,15 @@ struct Join {
     joined: Joined,
     firings: BTreeMap<FiringKey, usize>,
     open: BTreeMap<(u32, u64), SpanRecord>,
+    /// By process, job and nominal instant: attempts have numbers of their own.
+    held: BTreeMap<(u32, Untrusted, u64), Held>,
+}
+
+/// A record, and of a rejected firing what it has behind that.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    record: SpanRecord,
+    bytes: &'a [u8],
 }
 
 /// Puts together what the records of `[started_ns, stopped_ns]` say, in the order of time. A firing has
@@ -62,17 +107,19 @@ pub(super) fn join(
     let mut all = Vec::new();
     for bytes in records.iter() {
         match SpanRecord::from_bytes(bytes) {
-            Some(record) if (started_ns..=stopped_ns).contains(&record.at_ns) => all.push(record),
+            Some(record) if (started_ns..=stopped_ns).contains(&record.at_ns) => {
+                all.push(Heard { record, bytes });
+            }
             // Heard before the window opened, or after it had closed.
             Some(_) => {}
             None => flaws.count("short_record"),
         }
     }
-    all.sort_by_key(|record| (record.at_ns, record.kind));
+    all.sort_by_key(|heard| (heard.record.at_ns, heard.record.kind));
     let mut join = Join::default();
     join.joined.records = all.len() as u64;
-    for record in &all {
-        join.take(record, flaws);
+    for heard in &all {
+        join.take(heard, flaws);
     }
     flaws.add("unfinished_span", join.open.len() as u64);
     let unfinished = join.joined.started.iter().filter(|started| started.finished_ns.is_none());
@@ -81,8 +128,8 @@ pub(super) fn join(
 }
 
 impl Join {
-    fn take(&mut self, record: &SpanRecord, flaws: &mut Counts) {
-        if record.flags & flag::UNREADABLE != 0 {
+    fn take(&mut self, Heard { record, bytes }: &Heard, flaws: &mut Counts) {
+        if record.flags & (flag::UNREADABLE | flag::UNREADABLE_WHY) != 0 {
             flaws.count("unreadable_name");
         }
         match record.kind {
@@ -90,6 +137,10 @@ impl Join {
             kind::FIRING_FINISHED => self.finished(record, flaws),
             kind::SPAN_BEGIN => self.begun(record, flaws),
             kind::SPAN_END => self.ended(record, flaws),
+            kind::FIRING_REJECTED => match RejectedRecord::from_bytes(bytes) {
+                Some(record) => self.rejected(&record, flaws),
+                None => flaws.count("short_record"),
+            },
             _ => flaws.count("unknown_kind"),
         }
     }
@@ -108,9 +159,45 @@ impl Join {
             }
             return;
         }
-        let (job, run) = (key.1.clone(), key.3);
+        let (tgid, job, nominal, run) = key.clone();
+        let held = self.held.remove(&(tgid, job.clone(), nominal));
+        let fits = |held: &Held| held.since_ns <= firing.due_ns;
+        if held.as_ref().is_some_and(|held| !fits(held)) {
+            flaws.count("impossible_firing");
+        }
+        let held = held.filter(fits);
         self.firings.insert(key, self.joined.started.len());
-        self.joined.started.push(Started { job, run, firing, called_late, finished_ns: None });
+        let started = Started { job, run, firing, called_late, finished_ns: None, held };
+        self.joined.started.push(started);
+    }
+
+    /// It has no end to wait for: its firing was over by it, or is put off.
+    fn rejected(&mut self, record: &RejectedRecord, flaws: &mut Counts) {
+        let RejectedRecord { span, breaker_len, state_len, rule_len, .. } = record;
+        let (due_ns, again_ns) = (span.args[rejected::DUE], span.args[rejected::AGAIN]);
+        let put_off = again_ns != 0;
+        let is_possible = |due_ns: u64| {
+            due_ns <= span.at_ns && span.at_ns - due_ns <= crate::waits::IMPLAUSIBLE_NS
+        };
+        if !is_possible(due_ns) || put_off && again_ns < due_ns {
+            return flaws.count("impossible_firing");
+        }
+        let why = |bytes: &[u8], len: u16| text(span.flags & flag::UNREADABLE_WHY, bytes, len);
+        let breaker = why(&record.breaker, *breaker_len);
+        let (state, rule) = (why(&record.state, *state_len), why(&record.rule, *rule_len));
+        let (tgid, job, nominal, _) = key(span);
+        let firing = (tgid, job.clone(), nominal);
+        let before = self.held.remove(&firing);
+        if put_off {
+            let times = before.as_ref().map_or(0, |held| held.why.times) + 1;
+            let since_ns = before.map_or(due_ns, |held| held.since_ns);
+            let (breaker, state, rule) = (breaker.clone(), state.clone(), rule.clone());
+            let why = PutOff { times, breaker, state, rule };
+            self.held.insert(firing, Held { since_ns, why });
+        }
+        let (tid, at_ns) = (span.tid, span.at_ns);
+        let rejected = Rejected { job, tid, tgid, at_ns, breaker, state, rule, put_off };
+        self.joined.rejected.push(rejected);
     }
 
     fn finished(&mut self, record: &SpanRecord, flaws: &mut Counts) {
@@ -154,9 +241,13 @@ fn key(record: &SpanRecord) -> FiringKey {
 }
 
 fn name(record: &SpanRecord) -> Untrusted {
-    if record.flags & flag::UNREADABLE != 0 {
+    text(record.flags & flag::UNREADABLE, &record.name, record.name_len)
+}
+
+/// So many of these bytes.
+fn text(unreadable: u8, bytes: &[u8], len: u16) -> Untrusted {
+    if unreadable != 0 {
         return "(unreadable)".into();
     }
-    let len = usize::from(record.name_len).min(span::NAME_LEN);
-    Untrusted::from_kernel(&record.name[..len])
+    Untrusted::from_kernel(&bytes[..usize::from(len).min(bytes.len())])
 }

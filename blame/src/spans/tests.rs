@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
 
-use cronx_recording::{Explained, Part, Spans};
+use cronx_abi::Record;
+use cronx_abi::span::{RejectedRecord, SpanRecord, flag};
+use cronx_recording::{CpuRecords, Explained, Part, PutOff, Rejected, Spans, Untrusted};
 use expect_test::{Expect, expect};
 
 use crate::fixture::{capture, report};
@@ -189,6 +191,119 @@ fn what_has_no_evidence_is_unknown() {
             unfinished_firing 1
         "#]],
     );
+}
+
+/// Rejected twice, since a breaker was open; then it closed.
+const PUT_OFF: &str = "
+    50 rejected job worker%app ledger open consecutive due=40 again=90
+    95 rejected job worker%app ledger half-open probe-failed due=90 again=98 run=2";
+
+#[test]
+fn a_firing_that_a_breaker_put_off_is_late_since_then_and_says_which_and_why() {
+    let text = PUT_OFF.to_owned() + &PUNCTUAL.replace("due=100", "run=3 due=100");
+    check(
+        &text,
+        &expect![[r#"
+        job 99: breaker=60 timer=10 shard_waits=5[idle_exit:=5] shard_runs=5 queue=10 worker_waits=5[idle_exit:=5] worker_runs=4
+        unfinished_firing 1
+    "#]],
+    );
+    let spans = spans(&text);
+    let part = &spans.worst_firings[0].parts[0];
+    assert_eq!((part.part, part.from_ns, part.length_ns), (Part::Breaker, 0, 60));
+    assert_eq!(
+        part.breaker,
+        Some(PutOff {
+            times: 2,
+            breaker: "ledger".into(),
+            state: "half-open".into(),
+            rule: "probe-failed".into()
+        })
+    );
+    assert_eq!((spans.lateness.max_ns, spans.worst_firings[0].at_ns), (99, 40));
+    assert!(spans.worst_firings[0].parts[1..].iter().all(|part| part.breaker.is_none()));
+}
+
+fn rejected(spans: &Spans) -> String {
+    let row = |row: &Rejected| {
+        let Rejected { name, process, breaker, state, rule, .. } = row;
+        let [name, process, breaker] = [name, process, breaker].map(Untrusted::raw);
+        let Rejected { count, put_off, first_ns, last_ns, .. } = row;
+        format!(
+            "{name} ({process}): {breaker} {} {} {count}, {put_off} put off, {first_ns}..{last_ns}\n",
+            state.raw(),
+            rule.raw()
+        )
+    };
+    spans.rejected.iter().map(row).collect()
+}
+
+#[test]
+fn what_was_rejected_is_counted_by_breaker_and_reason() {
+    let text = "
+    90 cpu1 task worker%app/app
+    100 rejected job worker%app ledger open consecutive due=40 again=0
+    110 rejected job worker%app ledger open consecutive due=45 again=0 nominal=5
+    120 rejected job worker%app ledger open consecutive due=45 again=130 nominal=6
+    130 rejected job worker%app ledger open failure-rate due=45 again=0 nominal=7
+    140 rejected other worker%app mail half-open probe-failed due=140 again=0";
+    expect![[r#"
+        job (pid 1): ledger open consecutive 3, 1 put off, 100..120
+        job (pid 1): ledger open failure-rate 1, 0 put off, 130..130
+        other (pid 1): mail half-open probe-failed 1, 0 put off, 140..140
+    "#]]
+    .assert_eq(&rejected(&spans(text)));
+    check(text, &expect![[""]]);
+    let options = Options { process: Some("nobody".to_owned()), ..Options::default() };
+    assert_eq!(analyse(&capture(text), &options).spans.unwrap().rejected, []);
+}
+
+/// One that was rejected for good is forgotten, whatever else is called like it.
+#[test]
+fn the_end_of_a_firing_puts_off_no_other() {
+    let over = "\n    50 rejected job worker%app ledger open consecutive due=40 again=0\n";
+    let text = over.to_owned() + PUNCTUAL;
+    assert_eq!(spans(&text).worst_firings[0].total_ns, 39);
+    let text = PUT_OFF.replace("again=98", "again=0") + PUNCTUAL;
+    assert_eq!(spans(&text).worst_firings[0].total_ns, 39);
+}
+
+#[test]
+fn a_rejection_that_cannot_be_is_counted_and_not_believed() {
+    let bad = [
+        "50 rejected job worker%app ledger open consecutive due=51 again=0",
+        "50 rejected job worker%app ledger open consecutive due=40 again=39",
+    ];
+    for line in bad {
+        let spans = spans(&format!("{line}\n{PUNCTUAL}"));
+        assert_eq!((spans.rejected.len(), spans.worst_firings[0].total_ns), (0, 39), "{line}");
+        assert_eq!(spans.flaws.get("impossible_firing"), Some(&1));
+    }
+    // Put off until after it began.
+    let text = PUT_OFF.replace("due=40", "due=45") + &PUNCTUAL.replace("due=100", "due=44");
+    assert_eq!(spans(&text).flaws.get("impossible_firing"), Some(&1));
+}
+
+#[test]
+fn a_rejection_without_its_reason_is_torn() {
+    let mut scene = capture("50 rejected job worker%app ledger open consecutive due=40 again=0");
+    let whole = scene.spans.iter().next().unwrap().to_vec();
+    scene.spans = CpuRecords::default();
+    scene.spans.push(&whole[..size_of::<SpanRecord>()]);
+    let mut unreadable = RejectedRecord::from_bytes(&whole).unwrap();
+    unreadable.span.flags = flag::UNREADABLE_WHY;
+    unreadable.breaker_len = u16::MAX;
+    scene.spans.push(unreadable.as_bytes());
+    unreadable.span.flags = 0;
+    scene.spans.push(unreadable.as_bytes());
+    let spans = analyse(&scene, &Options::default()).spans.unwrap();
+    assert_eq!(spans.flaws.get("short_record"), Some(&1));
+    assert_eq!(spans.flaws.get("unreadable_name"), Some(&1));
+    expect![[r#"
+        job (pid 1): (unreadable) (unreadable) (unreadable) 1, 0 put off, 50..50
+        job (pid 1): ledger open consecutive 1, 0 put off, 50..50
+    "#]]
+    .assert_eq(&rejected(&spans));
 }
 
 #[test]

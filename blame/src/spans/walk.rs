@@ -68,16 +68,18 @@ impl Firing {
             tgid: record.tgid,
         })
     }
-
-    /// One that began early was not late.
-    pub(super) fn lateness_ns(&self) -> u64 {
-        self.started_ns.saturating_sub(self.due_ns)
-    }
 }
 
-/// The parts of a firing's lateness.
-pub(super) fn firing<'a>(firing: &Firing, lives: &Lives<'a>) -> Vec<Piece<'a>> {
+/// The parts of the lateness of a firing that was put off since the instant, if it was.
+pub(super) fn firing<'a>(
+    firing: &Firing,
+    since_ns: Option<u64>,
+    lives: &Lives<'a>,
+) -> Vec<Piece<'a>> {
     let mut row = Row { pieces: Vec::new() };
+    if let Some(since_ns) = since_ns {
+        row.lay(Part::Breaker, (since_ns, firing.due_ns.min(firing.started_ns)), None);
+    }
     if firing.due_ns >= firing.started_ns {
         return row.pieces;
     }

@@ -12,11 +12,12 @@ use hyper::{Method, Uri};
 use nix::unistd::Uid;
 use toml::Spanned;
 
+use super::breaker::{self, BreakerPlan, OWN};
 use super::raw::{Output, RawHttp, RawJob, RawRetry};
 use super::refusal::Fault;
 
 /// No name is longer: it is in every line of the log, and a label of every metric.
-const NAME_MOST: usize = 128;
+pub(super) const NAME_MOST: usize = 128;
 /// A call that is not told how long it may take.
 const CALL_MOST: Duration = Duration::from_secs(30);
 
@@ -29,6 +30,10 @@ pub struct Plan {
     pub options: Arc<JobOptions>,
     /// What it does.
     pub action: Action,
+    /// The breaker that it has for itself.
+    pub breaker: Option<BreakerPlan>,
+    /// The breakers that it shares, by name.
+    pub depends_on: Vec<Arc<str>>,
     /// As it was written, with its zone: a [`Spec`] cannot be compared.
     schedule: (String, Option<String>, Dst),
 }
@@ -77,7 +82,8 @@ pub struct Call {
 impl PartialEq for Plan {
     fn eq(&self, other: &Self) -> bool {
         let treated = self.options == other.options && self.action == other.action;
-        treated && self.is_due_as(other)
+        let behind = self.breaker == other.breaker && self.depends_on == other.depends_on;
+        treated && behind && self.is_due_as(other)
     }
 }
 
@@ -87,11 +93,22 @@ impl Plan {
         self.schedule == other.schedule
     }
 
+    /// The breakers that it is behind, by name: its own, of the job of this name, is the first.
+    pub(crate) fn breakers(&self, job: &str) -> impl Iterator<Item = Arc<str>> {
+        let own = self.breaker.as_ref().map(|_| own(job));
+        own.into_iter().chain(self.depends_on.iter().cloned())
+    }
+
     /// How many of its runs may be at once; `None` if nobody asks.
     pub(crate) fn limit(&self) -> Option<usize> {
         let policy = &self.options.policy;
         (policy.overlap != Overlap::Allow).then(|| policy.limit.max(1) as usize)
     }
+}
+
+/// The name of the breaker that a job has for itself.
+pub(crate) fn own(job: &str) -> Arc<str> {
+    format!("{OWN}{job}").into()
 }
 
 /// A fault of a value.
@@ -109,7 +126,10 @@ pub(super) fn plan(name: String, job: Spanned<RawJob>) -> Result<(Arc<str>, Arc<
     let zone = job.zone.as_ref().map(|zone| zone.get_ref().clone());
     let schedule = (job.schedule.get_ref().clone(), zone, spec.dst_policy());
     let options = Arc::new(options(&job)?);
-    Ok((name.into(), Arc::new(Plan { spec, options, action, schedule })))
+    let breaker = job.breaker.as_ref().map(breaker::breaker).transpose()?;
+    let depends_on = job.depends_on.iter().map(|name| name.get_ref().as_str().into()).collect();
+    let plan = Plan { spec, options, action, breaker, depends_on, schedule };
+    Ok((name.into(), Arc::new(plan)))
 }
 
 fn spec(job: &RawJob) -> Result<Spec, Fault> {
@@ -123,7 +143,9 @@ fn spec(job: &RawJob) -> Result<Spec, Fault> {
     let fold = job.dst.fold.map_or(usual.fold, Into::into);
     let spec = spec.dst(Dst { gap, fold });
     let next = spec.after(Utc::from(SystemTime::now()));
-    next.is_some().then_some(()).ok_or_else(|| wrong(text, format!("'{spec}' never fires")))?;
+    (next.is_some() || spec.is_never())
+        .then_some(())
+        .ok_or_else(|| wrong(text, format!("'{spec}' never fires")))?;
     Ok(spec)
 }
 
@@ -160,13 +182,13 @@ fn policy(job: &RawJob) -> Result<Policy, Fault> {
 }
 
 fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
-    let RawRetry { attempts, base, cap } = retry.get_ref();
+    let RawRetry { attempts, base, cap, rejected } = retry.get_ref();
     let base = base.map_or(Duration::from_secs(1), |base| base.0);
     let cap = cap.map_or(base.max(Duration::from_mins(1)), |cap| cap.0);
     if base > cap {
         return Err(wrong(retry, format!("its base, {base:?}, is longer than its cap, {cap:?}")));
     }
-    Ok(Retry { attempts: attempts.get(), base, cap })
+    Ok(Retry { attempts: attempts.get(), base, cap, rejected: *rejected })
 }
 
 fn action(job: &Spanned<RawJob>) -> Result<Action, Fault> {

@@ -6,9 +6,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cronx_scheduler::breaker::Share;
 use cronx_scheduler::{Back, Fold, Gap, Leap, Misfire, Overlap, RealTime, parse_span};
+use hyper::Uri;
 use serde::Deserialize;
 use toml::Spanned;
+
+use super::breaker::RawBreaker;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -18,6 +22,8 @@ pub(super) struct Raw {
     pub(super) daemon: Settings,
     #[serde(default)]
     pub(super) job: BTreeMap<String, Spanned<RawJob>>,
+    #[serde(default)]
+    pub(super) breaker: BTreeMap<String, Spanned<RawBreaker>>,
 }
 
 /// What the daemon itself is to be, `[daemon]`.
@@ -46,6 +52,12 @@ pub struct Settings {
     pub spin: Option<Span>,
     /// What is wished for of the kernel.
     pub realtime: Wishes,
+    /// Where breakers' decisions are written, a line of JSON each; added to what is there.
+    pub decisions: Option<PathBuf>,
+    /// How long that file may become; then it is the older one, and the one that was is gone.
+    pub decisions_most: Bytes,
+    /// Where spans go; without it there are none.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Default for Settings {
@@ -62,8 +74,40 @@ impl Default for Settings {
             aging: None,
             spin: None,
             realtime: Wishes::default(),
+            decisions: None,
+            decisions_most: Bytes(64 << 20),
+            telemetry: None,
         }
     }
+}
+
+/// `[daemon.telemetry]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with an endpoint")]
+pub struct Telemetry {
+    /// An OTLP receiver.
+    pub endpoint: Endpoint,
+    /// The share of firings that leave spans.
+    #[serde(default = "all")]
+    pub sample: Percent,
+    /// Spans that wait to be sent; what comes beyond is dropped and counted.
+    #[serde(default = "some")]
+    pub queue: Count<65_536>,
+    /// What this daemon is called there.
+    #[serde(default = "name")]
+    pub service: String,
+}
+
+fn all() -> Percent {
+    Percent(Share::ALL)
+}
+
+fn some() -> Count<65_536> {
+    Count(2048)
+}
+
+fn name() -> String {
+    "cronx".to_owned()
 }
 
 /// `[daemon.realtime]`.
@@ -110,6 +154,9 @@ pub(super) struct RawJob {
     pub(super) priority: Option<u8>,
     pub(super) jitter: Option<Span>,
     pub(super) retry: Option<Spanned<RawRetry>>,
+    pub(super) breaker: Option<Spanned<RawBreaker>>,
+    #[serde(default)]
+    pub(super) depends_on: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,6 +184,8 @@ pub(super) struct RawRetry {
     pub(super) attempts: NonZeroU32,
     pub(super) base: Option<Span>,
     pub(super) cap: Option<Span>,
+    #[serde(default)]
+    pub(super) rejected: bool,
 }
 
 /// What becomes of what a command writes.
@@ -255,5 +304,64 @@ impl<const MOST: usize> TryFrom<usize> for Count<MOST> {
     fn try_from(count: usize) -> Result<Self, String> {
         let fits = (1..=MOST).contains(&count);
         fits.then_some(Self(count)).ok_or_else(|| format!("it is {count}, and must be 1 to {MOST}"))
+    }
+}
+
+/// A number of bytes with its unit, such as `"64MiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Bytes(pub u64);
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+        let bytes = units.iter().find_map(|(unit, shift)| {
+            let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+            number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+        });
+        let wrong =
+            || format!("'{text}' is no size: a size is such as \"64MiB\", in KiB, MiB or GiB");
+        bytes.map(Self).ok_or_else(wrong)
+    }
+}
+
+/// A share as it is written: `"12.5%"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Percent(pub Share);
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        let percent = number.filter(|percent| (0.0..=100.0).contains(percent));
+        let share = percent.map(|percent| Self(Share::from_ratio(percent / 100.0)));
+        share.ok_or_else(|| format!("'{text}' is no share: a share is \"0%\" to \"100%\""))
+    }
+}
+
+/// Where spans go: the URL of an OTLP receiver that speaks HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Endpoint(pub Uri);
+
+/// The path of a receiver that is named without one.
+const TRACES: &str = "/v1/traces";
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no http://HOST:PORT of a receiver");
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let is_plain =
+            uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty());
+        let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+        let whole = format!("{}{TRACES}", text.trim_end_matches('/'));
+        let uri = if is_bare { whole.parse().map_err(|_| wrong())? } else { uri };
+        is_plain.then_some(Self(uri)).ok_or_else(wrong)
     }
 }

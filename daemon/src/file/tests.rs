@@ -56,19 +56,27 @@ fn what_nobody_knows() {
     refused(
         &with("retries = 3"),
         expect![
-            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`"
+            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`, `breaker`, `depends-on`"
         ],
     );
     refused(
         "[jobs.a]\nschedule = '@daily'\n",
-        expect!["line 1, [jobs.a]: unknown field `jobs`, expected `daemon` or `job`"],
+        expect![
+            "line 1, [jobs.a]: unknown field `jobs`, expected one of `daemon`, `job`, `breaker`"
+        ],
     );
     refused(
         &format!("{GOOD}[daemon]\nport = 80\n"),
         expect![
-            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`"
+            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
         ],
     );
+    for size in ["0KiB", "64", "64MB", "-1MiB", "17179869184GiB"] {
+        let text = format!("{GOOD}[daemon]\ndecisions-most = '{size}'\n");
+        let why = format!("'{size}' is no size: a size is such as \"64MiB\", in KiB, MiB or GiB");
+        let said = Jobs::parse(&text).unwrap_err().to_string();
+        assert_eq!(said, format!("line 5, [daemon] decisions-most: {why}"));
+    }
     refused(
         &with("http = { uri = 'http://a' }"),
         expect![
@@ -293,11 +301,13 @@ fn every_option_is_the_schedulers() {
     let (forward, back, suspend) = (Leap::Forget, Back::Repeat, Leap::Forget);
     let grace = Duration::from_secs(2);
     assert_eq!(policy, Policy { forward, back, suspend, grace, ..Policy::default() });
-    let options = plan("retry = { attempts = 3 }\npriority = 1\njitter = '1s'\ntimeout = '2s'")
-        .options
-        .clone();
+    let options = plan(
+        "retry = { attempts = 3, rejected = true }\npriority = 1\njitter = '1s'\ntimeout = '2s'",
+    )
+    .options
+    .clone();
     let (base, cap) = (Duration::from_secs(1), Duration::from_mins(1));
-    assert_eq!(options.retry, Retry { attempts: 3, base, cap });
+    assert_eq!(options.retry, Retry { attempts: 3, base, cap, rejected: true });
     assert_eq!((options.priority, options.jitter), (1, Duration::from_secs(1)));
     assert_eq!(options.timeout, Some(Duration::from_secs(2)));
     let dst = plan("dst = { gap = 'skip', fold = 'last' }").spec.dst_policy();
@@ -341,7 +351,7 @@ fn ten_megabytes_of_jobs_are_jobs() {
 #[test]
 fn a_changed_byte_is_taken_or_refused_in_one_line() {
     let good = include_str!("../../../examples/jobs.toml");
-    assert_eq!(Jobs::parse(good).unwrap().plans.len(), 6);
+    assert_eq!(Jobs::parse(good).unwrap().plans.len(), 8);
     for at in (0..good.len()).step_by(7) {
         for byte in *b"\0\n\"[]=x" {
             let mut bytes = good.as_bytes().to_vec();

@@ -90,6 +90,7 @@ fn ended(firing: Firing, fence: u64, outcome: Outcome, again: bool) -> Run {
         finished: at,
         worker_tid: 1,
         outcome,
+        decisions: Vec::new(),
         fence,
         again,
     }

@@ -22,7 +22,7 @@ pub mod span;
 
 /// Version of everything in this crate. The object carries it as the global `ABI_VERSION`, the
 /// Capture in its header. An object's must be this one.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// The oldest version of which a Capture's records can still be read: what was added since stands at
 /// the end of a record, and of an older one it is all 0.

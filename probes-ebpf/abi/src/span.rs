@@ -6,6 +6,9 @@ use crate::Record;
 /// Bytes of a name or job that are kept; what is longer is cut there.
 pub const NAME_LEN: usize = 64;
 
+/// Bytes of a state or rule that are kept.
+pub const WORD_LEN: usize = 24;
+
 /// Arguments in a [`SpanRecord`].
 pub const ARGS: usize = 10;
 
@@ -21,6 +24,9 @@ pub mod kind {
     pub const SPAN_BEGIN: u8 = 4;
     /// A span ends: its id. It has no name.
     pub const SPAN_END: u8 = 5;
+    /// A breaker let a firing not pass: [`super::rejected`], in a [`super::RejectedRecord`]. The name is the
+    /// job's.
+    pub const FIRING_REJECTED: u8 = 6;
 }
 
 /// Places of a started firing's arguments in [`SpanRecord::args`]. All instants but `NOMINAL` are
@@ -48,10 +54,24 @@ pub mod firing {
     pub const RUNNER: usize = 9;
 }
 
+/// Places of a rejected firing's arguments in [`SpanRecord::args`]; the first three are as in [`firing`].
+pub mod rejected {
+    /// The instant that names the firing, nanoseconds since the Unix epoch.
+    pub const NOMINAL: usize = 0;
+    /// Counts the job's attempts.
+    pub const RUN: usize = 1;
+    /// When it should have begun.
+    pub const DUE: usize = 2;
+    /// Its next attempt is not before; 0 if there is none.
+    pub const AGAIN: usize = 3;
+}
+
 /// Bits of [`SpanRecord::flags`].
 pub mod flag {
     /// The name could not be read: its page was not there, or is not the program's.
     pub const UNREADABLE: u8 = 1;
+    /// Nor could what a [`super::RejectedRecord`] has behind it.
+    pub const UNREADABLE_WHY: u8 = 2;
 }
 
 /// One probe that was passed. What a program says of itself is its own word: only when, and in which
@@ -77,6 +97,28 @@ pub struct SpanRecord {
     pub args: [u64; ARGS],
     /// What follows the filled bytes is 0.
     pub name: [u8; NAME_LEN],
+}
+
+/// A firing that did not pass its breaker, and why.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectedRecord {
+    /// Of kind [`kind::FIRING_REJECTED`].
+    pub span: SpanRecord,
+    /// Bytes filled in `breaker`.
+    pub breaker_len: u16,
+    /// Bytes filled in `state`.
+    pub state_len: u16,
+    /// Bytes filled in `rule`.
+    pub rule_len: u16,
+    /// 0.
+    pub reserved: u16,
+    /// Its name. What follows the filled bytes is 0, here and below.
+    pub breaker: [u8; NAME_LEN],
+    /// What it is.
+    pub state: [u8; WORD_LEN],
+    /// By which rule.
+    pub rule: [u8; WORD_LEN],
 }
 
 /// What became of the probes that were passed on one CPU: `seen = filtered + submitted + lost`.
@@ -106,10 +148,13 @@ pub struct SpanSettings {
 }
 
 const _: () = assert!(size_of::<SpanRecord>() == 168);
+const _: () = assert!(size_of::<RejectedRecord>() == 288);
 const _: () = assert!(size_of::<SpanCounts>() == 32);
 const _: () = assert!(size_of::<SpanSettings>() == 12);
 // SAFETY: repr(C) integers, and the sizes above are the sums of the fields.
 unsafe impl Record for SpanRecord {}
+// SAFETY: as above.
+unsafe impl Record for RejectedRecord {}
 // SAFETY: as above.
 unsafe impl Record for SpanCounts {}
 // SAFETY: as above.

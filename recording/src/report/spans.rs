@@ -6,7 +6,8 @@ use super::{Anomalies, ClassBlame, CulpritBlame, Quantiles, TileReport};
 use crate::{Listened, Untrusted};
 
 /// Firings and spans of the window. Both are explained by a walk that gives each nanosecond to one
-/// part: a firing's from when it was due to when its code began, a span's from its begin to its end.
+/// part: a firing's from when it was due to when its code began, a span's from its begin to its end. A
+/// firing that a breaker put off is late from when it was due first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spans {
     /// How they were listened to.
@@ -27,6 +28,9 @@ pub struct Spans {
     pub worst_firings: Vec<Explained>,
     /// The longest spans, longest first.
     pub worst_spans: Vec<Explained>,
+    /// What breakers let not pass, by job, breaker, state and rule, most attempts first; at most 256.
+    #[serde(default)]
+    pub rejected: Vec<Rejected>,
     /// What could not be explained, by kind.
     pub flaws: Anomalies,
 }
@@ -35,6 +39,8 @@ pub struct Spans {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
+    /// A breaker let it not pass, and it was put off: no code of anybody's had to run.
+    Breaker,
     /// The shard slept, and its timer did not wake it yet.
     Timer,
     /// The shard was runnable, and waited for a CPU.
@@ -71,6 +77,7 @@ impl Part {
     /// As our JSON spells it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Breaker => "breaker",
             Self::Timer => "timer",
             Self::ShardWaits => "shard_waits",
             Self::ShardRuns => "shard_runs",
@@ -164,4 +171,43 @@ pub struct PartReport {
     pub length_ns: u64,
     /// What a wait was for, tile by tile, as far as it is in this piece; `from_ns` as above.
     pub tiles: Vec<TileReport>,
+    /// Of [`Part::Breaker`], which that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<PutOff>,
+}
+
+/// Why a firing was put off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOff {
+    /// How often it was rejected.
+    pub times: u64,
+    /// By which breaker; here and below, the last time.
+    pub breaker: Untrusted,
+    /// What that was.
+    pub state: Untrusted,
+    /// By which rule.
+    pub rule: Untrusted,
+}
+
+/// Attempts that a breaker let not pass for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The job; at most [`cronx_abi::span::NAME_LEN`] bytes of it.
+    pub name: Untrusted,
+    /// The name of its process.
+    pub process: Untrusted,
+    /// The breaker, likewise.
+    pub breaker: Untrusted,
+    /// What it was, such as `open`.
+    pub state: Untrusted,
+    /// By which rule, such as `consecutive`.
+    pub rule: Untrusted,
+    /// How many.
+    pub count: u64,
+    /// Of these, such as put their firing off; the others were the end of theirs.
+    pub put_off: u64,
+    /// From the start of the window to the first of them.
+    pub first_ns: u64,
+    /// And to the last.
+    pub last_ns: u64,
 }

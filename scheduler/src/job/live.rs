@@ -20,7 +20,7 @@ pub(crate) struct Live {
     /// Runs of a lower number have been told to stop.
     stop_below: AtomicU64,
     pub(crate) stop: Notify,
-    ended: [AtomicU64; 6],
+    ended: [AtomicU64; 7],
     skipped: [AtomicU64; 5],
     lateness: Mutex<Option<Histogram<u32>>>,
 }
@@ -79,14 +79,15 @@ pub(super) fn number(outcome: &Outcome) -> u8 {
         Outcome::Panicked(_) => 3,
         Outcome::Cancelled => 4,
         Outcome::Refused => 5,
+        Outcome::Rejected(_) => 6,
     }
 }
 
 impl Ended {
     /// By the numbers of outcomes.
-    pub(super) fn of(counts: [u64; 6]) -> Self {
-        let [succeeded, failed, timed_out, panicked, cancelled, refused] = counts;
-        Self { succeeded, failed, timed_out, panicked, cancelled, refused }
+    pub(super) fn of(counts: [u64; 7]) -> Self {
+        let [succeeded, failed, timed_out, panicked, cancelled, refused, rejected] = counts;
+        Self { succeeded, failed, timed_out, panicked, cancelled, refused, rejected }
     }
 }
 

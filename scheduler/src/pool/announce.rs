@@ -2,7 +2,7 @@
 
 use super::beginning::Way;
 use crate::Mono;
-use crate::run::{Firing, Run};
+use crate::run::{Firing, Rejection, Run};
 
 /// User code is about to begin, in this thread; says whether anybody listens. Out of line: twelve
 /// arguments want every register.
@@ -21,6 +21,17 @@ pub(super) fn started(firing: &Firing, way: Way, started: Mono, objective_ns: u6
     let heard = fire!(firing_started);
     let late = started.0.saturating_sub(due.0) > objective_ns;
     late && fire!(firing_late) || heard
+}
+
+/// A breaker let it not pass.
+#[inline(never)]
+pub(super) fn rejected(run: &Run, Rejection { breaker, said }: &Rejection) {
+    let Firing { job, nominal, number, due, .. } = &run.firing;
+    cronx_spans::firing_rejected! {
+        job: job, nominal: nominal.0, run: *number, due: due.0,
+        again: if run.again { run.earliest().0 } else { 0 },
+        breaker: breaker, state: said.state.word(), rule: said.rule.word(),
+    };
 }
 
 /// User code has ended.

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use super::announce;
 use super::beginning::{self, Begun, Way};
+use super::passed::Passed;
 use super::{Beginning, Item, Pool};
 use crate::Mono;
+use crate::breaker::Record;
 use crate::context::{Context, Start};
 use crate::job::{Core, Phase};
-use crate::request::{Done, Order};
+use crate::request::{Again, Done, Order};
 use crate::run::{Firing, Outcome, Run};
 use crate::store::Permit;
-use crate::work::{Doing, Kind, Said, Shot};
+use crate::work::{Code, Doing, Said, Shot};
 
 /// Where and when user code began, and how it ended.
 struct Ran {
@@ -34,30 +36,50 @@ struct End<'a> {
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let failed = self.run.outcome.is_failure().then(|| Box::new(self.run.firing.clone()));
-        self.pool.tell_shard(Done { core: Arc::clone(&self.core), failed }, self.run.finished);
+        let again = || Again { firing: self.run.firing.clone(), earliest: self.run.earliest() };
+        let again = self.run.again.then(|| Box::new(again()));
+        self.pool.tell_shard(Done { core: Arc::clone(&self.core), again }, self.run.finished);
     }
 }
 
 /// Executes a firing, writes it down, and tells its shard; says whether anybody listened.
 pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) -> bool {
-    let Item { order: Order { core, firing, shot }, enqueued } = item;
+    let Item { order: Order { core, firing, shot, cancelled }, enqueued } = item;
     let dequeued = pool.clock.mono();
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let (fence, again) = (0, false);
-    let run =
-        Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again };
+    let (decisions, fence, again) = (Vec::new(), 0, false);
+    let run = Run {
+        firing,
+        enqueued,
+        dequeued,
+        started,
+        finished,
+        worker_tid,
+        outcome,
+        decisions,
+        fence,
+        again,
+    };
     let mut end = End { pool, core, run };
-    let (ran, fence) = if_permitted(pool, &end.core, &end.run.firing, shot, way).await;
+    let Run { firing, decisions, .. } = &mut end.run;
+    let (ran, fence) = match permit(pool, firing).await {
+        Err(outcome) => (Ran::not(pool, outcome), 0),
+        Ok(fence) if cancelled => (Ran::not(pool, Outcome::Cancelled), fence),
+        Ok(fence) => {
+            (if_passed(pool, &end.core, (firing, fence), shot, way, decisions).await, fence)
+        }
+    };
     end.run.finished = pool.clock.mono();
     let Ran { begun: Begun { started, worker_tid, heard }, outcome } = ran;
     (end.run.started, end.run.worker_tid, end.run.outcome) = (started, worker_tid, outcome);
     end.run.fence = fence;
     end.run.again = is_tried_again(&end.core, &end.run);
-    if end.run.worker_tid != 0 {
-        announce::finished(&end.run);
+    match &end.run.outcome {
+        Outcome::Rejected(rejection) => announce::rejected(&end.run, rejection),
+        _ if end.run.worker_tid != 0 => announce::finished(&end.run),
+        _ => {}
     }
     pool.note(&end.core, &end.run).await;
     heard
@@ -66,36 +88,46 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
 /// What the shard will do about it, as long as it is not closed before.
 fn is_tried_again(core: &Core, run: &Run) -> bool {
     let over = core.phase() == Phase::Cancelled || core.stops(run.firing.number);
-    let retry = || core.options().retry.delay(run.firing.attempt, 0);
-    run.outcome.is_failure() && !over && retry().is_some()
+    let retry = core.options().retry;
+    run.outcome.is_tried_again(&retry) && !over && retry.delay(run.firing.attempt, 0).is_some()
 }
 
-/// What became of it, and the fence it ran under: 0 if it was not permitted.
-async fn if_permitted(
-    pool: &Arc<Pool>,
-    core: &Arc<Core>,
-    firing: &Firing,
-    shot: Option<Shot>,
-    way: Way,
-) -> (Ran, u64) {
+/// Asks the store: the fence it may run under, or what became of it.
+async fn permit(pool: &Pool, firing: &Firing) -> Result<u64, Outcome> {
     match pool.store.begin(firing).await {
-        Ok(Permit::Granted(fence)) => {
-            let context = Context {
-                core: Arc::clone(core),
-                nominal: firing.nominal,
-                attempt: firing.attempt,
-                trace: firing.trace,
-                number: firing.number,
-                fence,
-            };
-            (begin(pool, context, firing, shot, way).await, fence)
-        }
-        Ok(Permit::Refused) => (Ran::not(pool, Outcome::Refused), 0),
+        Ok(Permit::Granted(fence)) => Ok(fence),
+        Ok(Permit::Refused) => Err(Outcome::Refused),
         Err(error) => {
             pool.store_errors.fetch_add(1, Ordering::Relaxed);
-            (Ran::not(pool, Outcome::Failed(format!("the store: {error}"))), 0)
+            Err(Outcome::Failed(format!("the store: {error}")))
         }
     }
+}
+
+/// The store has it by now: a firing that is rejected is decided, like one that runs.
+async fn if_passed(
+    pool: &Arc<Pool>,
+    core: &Arc<Core>,
+    (firing, fence): (&Firing, u64),
+    shot: Option<Shot>,
+    way: Way,
+    decisions: &mut Vec<Record>,
+) -> Ran {
+    let passed = match Passed::ask(pool, core, firing.trace, decisions) {
+        Ok(passed) => passed,
+        Err(rejection) => return Ran::not(pool, Outcome::Rejected(rejection)),
+    };
+    let context = Context {
+        core: Arc::clone(core),
+        nominal: firing.nominal,
+        attempt: firing.attempt,
+        trace: firing.trace,
+        number: firing.number,
+        fence,
+    };
+    let ran = begin(pool, context, firing, shot, way).await;
+    passed.tell(pool, &ran.outcome, ran.begun.started, decisions);
+    ran
 }
 
 impl Ran {
@@ -125,12 +157,12 @@ async fn begin(
     }
     let Some(named) = core.as_named() else { return Ran::not(pool, Outcome::Cancelled) };
     let stopped = context.clone();
-    match &named.work.0 {
-        Kind::Future(f) => {
+    match named.work.code() {
+        Code::Future(f) => {
             let begun = beginning::begin(pool, firing, way);
             Ran { begun, outcome: future(pool, || f(context), &stopped).await }
         }
-        Kind::Starting(f) => {
+        Code::Starting(f) => {
             let beginning = Arc::new(Beginning::new(pool, firing, way));
             let start = Start(Arc::clone(&beginning));
             let outcome = future(pool, || f(context, start), &stopped).await;
@@ -139,7 +171,7 @@ async fn begin(
                 None => Ran::not(pool, outcome),
             }
         }
-        Kind::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
+        Code::Blocking(_) => blocking(pool, context, firing.clone(), way).await,
     }
 }
 
@@ -184,7 +216,7 @@ async fn blocking(pool: &Arc<Pool>, context: Context, firing: Firing, way: Way) 
     let work = move || {
         let begun = beginning::begin(&at, &firing, way);
         let core = Arc::clone(&context.core);
-        let Some(Kind::Blocking(f)) = core.as_named().map(|named| &named.work.0) else {
+        let Some(Code::Blocking(f)) = core.as_named().map(|named| named.work.code()) else {
             return Ran { begun, outcome: Outcome::Refused };
         };
         let asked = context.clone();

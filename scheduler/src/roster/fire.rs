@@ -204,6 +204,7 @@ impl Roster {
                 if let Some(live) = core.live() {
                     live.stop_all();
                 }
+                self.take_back(&core, desk);
             }
             Admission::LeaveOut => return Met::LeftOut,
         }
@@ -239,7 +240,9 @@ impl Roster {
         core.occupy();
         let slot = core.slot.load(Ordering::Relaxed);
         let shot = self.entries.get(slot).and_then(|entry| entry.shot.take());
-        let Err(back) = desk.submit(Order { core: Arc::clone(core), firing, shot }) else {
+        let Err(back) =
+            desk.submit(Order { core: Arc::clone(core), firing, shot, cancelled: false })
+        else {
             self.busy += 1;
             return Ok(());
         };

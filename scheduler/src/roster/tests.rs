@@ -171,7 +171,7 @@ fn what_another_began_is_tried_again_at_once() {
 #[test]
 fn failures_are_tried_again_until_the_last() {
     let mut table = Table::new(Utc(0));
-    let retry = Retry { attempts: 3, base: 10 * SECOND, cap: MINUTE };
+    let retry = Retry { attempts: 3, base: 10 * SECOND, cap: MINUTE, rejected: false };
     let options = JobOptions { retry, ..JobOptions::default() };
     table.fails = true;
     table.add(recurring(Spec::parse("0 * * * *").unwrap(), options));
@@ -183,6 +183,71 @@ fn failures_are_tried_again_until_the_last() {
     let due: Vec<_> = table.started.iter().map(|s| s.firing.due).collect();
     assert!(due[1].since(due[0]) <= 11 * SECOND && due[2].since(due[1]) <= 21 * SECOND, "{due:?}");
     assert_eq!(table.roster.busy(), 0);
+}
+
+/// A job that failed once and waits an hour for its next attempt.
+fn a_failed_one(policy: Policy) -> (Table, Arc<Core>) {
+    let mut table = Table::new(Utc(0));
+    let retry = Retry { attempts: 3, base: SECOND, cap: SECOND, rejected: false };
+    (table.fails, table.earliest) = (true, Mono(0) + 60 * MINUTE);
+    let core = recurring(
+        Spec::parse("@every 1m").unwrap(),
+        JobOptions { retry, policy, ..JobOptions::default() },
+    );
+    table.add(Arc::clone(&core));
+    table.run_for(MINUTE);
+    assert_eq!((table.started.len(), table.roster.busy()), (1, 1));
+    (table, core)
+}
+
+#[test]
+fn an_attempt_is_not_made_before_it_is_of_use() {
+    let (mut table, _) = a_failed_one(Policy::default());
+    table.run_for(58 * MINUTE);
+    assert_eq!(table.started.len(), 1);
+    table.run_for(2 * MINUTE);
+    let again = &table.started[1];
+    assert_eq!((again.firing.attempt, again.firing.nominal), (2, Utc(0) + MINUTE));
+    assert!(again.at >= table.earliest && again.at <= table.earliest + SECOND);
+}
+
+#[test]
+fn what_waits_for_another_attempt_is_ended_when_its_job_is_cancelled() {
+    let (mut table, core) = a_failed_one(Policy::default());
+    assert!(core.turn(Phase::Active, Phase::Cancelled));
+    table.ask(Request::Look(Arc::clone(&core)));
+    table.wake();
+    let ended: Vec<_> = table.cancelled.iter().map(|f| (f.nominal, f.attempt)).collect();
+    assert_eq!(ended, [(Utc(0) + MINUTE, 2)]);
+    assert_eq!((table.roster.busy(), core.busy(), table.roster.jobs()), (0, 0, 0));
+    table.run_for(2 * 60 * MINUTE);
+    assert_eq!((table.started.len(), table.cancelled.len()), (1, 1));
+}
+
+/// It ended after it was to be tried again, and before anybody could know.
+#[test]
+fn what_fails_as_its_job_is_cancelled_is_ended_as_that() {
+    let mut table = Table::new(Utc(0));
+    let retry = Retry { attempts: 3, base: SECOND, cap: SECOND, rejected: false };
+    (table.fails, table.takes) = (true, SECOND);
+    let options = JobOptions { retry, ..JobOptions::default() };
+    let core = recurring(Spec::parse("@every 1m").unwrap(), options);
+    table.add(Arc::clone(&core));
+    table.run_for(MINUTE);
+    assert_eq!((table.started.len(), core.busy()), (1, 1));
+    assert!(core.turn(Phase::Active, Phase::Cancelled));
+    table.run_for(MINUTE);
+    assert_eq!(table.cancelled.iter().map(|f| f.attempt).collect::<Vec<_>>(), [2]);
+    assert_eq!((table.started.len(), table.roster.busy(), core.busy()), (1, 0, 0));
+}
+
+#[test]
+fn what_waits_for_another_attempt_makes_way_for_the_next_firing() {
+    let policy = Policy { overlap: Overlap::CancelOther, ..Policy::default() };
+    let (mut table, _) = a_failed_one(policy);
+    table.run_for(MINUTE);
+    assert_eq!(table.cancelled.iter().map(|f| f.attempt).collect::<Vec<_>>(), [2]);
+    assert_eq!(table.started[1].firing.nominal, Utc(0) + 2 * MINUTE);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The whole of it, with its threads: every wait is for a condition.
 
+mod breakers;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex as StdMutex};
 
@@ -250,8 +252,12 @@ fn a_future_that_panics_as_it_is_dropped_ends_like_any_other() {
 fn what_takes_too_long_is_timed_out_and_tried_again() {
     let (store, ears) = told(Permit::Granted(9), None);
     let scheduler = start(store, |_| ());
-    let retry =
-        Retry { attempts: 2, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
+    let retry = Retry {
+        attempts: 2,
+        base: Duration::from_millis(1),
+        cap: Duration::from_millis(1),
+        rejected: false,
+    };
     let timeout = Some(Duration::from_millis(1));
     let options = JobOptions { timeout, retry, ..JobOptions::default() };
     let work = Work::future(|_| std::future::pending::<()>());

@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Cron, String> {
     let fields: Vec<&str> = text.split_whitespace().collect();
     if text.starts_with('@') {
         if !NICKNAMES.iter().any(|name| text.eq_ignore_ascii_case(name)) {
-            let known = "@yearly, @monthly, @weekly, @daily, @hourly and @every SPAN";
+            let known = "@yearly, @monthly, @weekly, @daily, @hourly, @never and @every SPAN";
             return Err(format!("there is {known}"));
         }
     } else if !(5..=7).contains(&fields.len()) {

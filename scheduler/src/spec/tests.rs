@@ -139,7 +139,7 @@ fn what_cannot_be_read_says_which_field() {
     refused(
         "@sometimes",
         expect![
-            "'@sometimes': there is @yearly, @monthly, @weekly, @daily, @hourly and @every SPAN"
+            "'@sometimes': there is @yearly, @monthly, @weekly, @daily, @hourly, @never and @every SPAN"
         ],
     );
     refused("@every", expect![["'@every': a span is missing, such as 250ms or 1h30m"]]);
@@ -166,4 +166,13 @@ fn a_schedule_reads_as_it_was_written() {
     assert_eq!(spec.to_string(), "*/5 * * * *");
     assert_eq!(spec.in_zone("Asia/Tokyo").unwrap().to_string(), "*/5 * * * * Asia/Tokyo");
     assert_eq!(Spec::parse("@every 1500ms").unwrap().to_string(), "@every 1.5s");
+    assert_eq!(Spec::parse("@never").unwrap().to_string(), "@never");
+}
+
+#[test]
+fn never_has_no_instant() {
+    let never = Spec::parse("@never").unwrap();
+    assert!(never.is_never() && !Spec::parse("@every 1s").unwrap().is_never());
+    assert_eq!((never.after(Utc::MIN), never.before(Utc::MAX)), (None, None));
+    assert_eq!((never.count(Utc::MIN, Utc::MAX, 10), never.mapped(Utc(0)).count()), (0, 0));
 }

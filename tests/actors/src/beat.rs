@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cronx_scheduler::breaker::{Breaker, Rules, Wait};
 use cronx_scheduler::{
-    Clock, Definition, Error, JobOptions, Mono, Notify, Options, Reading, RealTime, Scheduler,
-    Sleeper, Spec, SystemClock, Work,
+    Clock, Definition, Error, JobOptions, Mono, Notify, Options, Overlap, Policy, Reading,
+    RealTime, Retry, Scheduler, Sleeper, Spec, SystemClock, Work,
 };
+
+/// A breaker that opened stays so.
+const OPEN: Duration = Duration::from_millis(200);
+/// The wait for another attempt.
+const SOON: Duration = Duration::from_millis(10);
 
 /// Fires a job called `beat` every few milliseconds, with one thread for all jobs. A second job can
 /// hold a place in the pool, or the thread itself, in each tenth of a second.
@@ -37,6 +43,13 @@ pub struct Beat {
     /// One timer in twenty of the shard's expires so much late.
     #[arg(long, default_value_t = 0)]
     slack_ms: u64,
+    /// What a job called `payment` depends on is down for so long from the start on. The job is due as
+    /// often as the first, and behind a breaker called `ledger`.
+    #[arg(long, default_value_t = 0)]
+    down_ms: u64,
+    /// It waits for its breaker.
+    #[arg(long)]
+    patient: bool,
 }
 
 /// The system's clocks, but for timers with slack.
@@ -82,14 +95,21 @@ impl Beat {
         let options =
             Options { shards: 1, workers, running, realtime, clock, ..Options::default() };
         let scheduler = Scheduler::start(options).expect("a scheduler can be started");
-        let add = |name: &str, every_ms: u64, work: Work| {
+        let add_with = |name: &str, every_ms: u64, options: JobOptions, work: Work| {
             let definition = Definition {
                 name: name.into(),
                 spec: Spec::parse(&format!("@every {every_ms}ms")).expect("a spec"),
-                options: Arc::new(JobOptions::default()),
+                options: Arc::new(options),
             };
             scheduler.add(definition, work).expect("a job can be added");
         };
+        let add = |name: &str, every_ms: u64, work: Work| {
+            add_with(name, every_ms, JobOptions::default(), work);
+        };
+        if self.down_ms > 0 {
+            let (options, work) = self.payment();
+            add_with("payment", self.every_ms, options, work);
+        }
         add("beat", self.every_ms, Work::future(|_| async {}));
         let [hold, block] = [self.hold_ms, self.block_ms].map(Duration::from_millis);
         if !hold.is_zero() {
@@ -100,5 +120,22 @@ impl Beat {
         }
         thread::sleep(Duration::from_secs_f64(self.seconds));
         scheduler.drain(Duration::from_secs(1));
+    }
+
+    /// What fails as long as something is down.
+    fn payment(&self) -> (JobOptions, Work) {
+        let up = Instant::now() + Duration::from_millis(self.down_ms);
+        let work = Work::future(move |_| {
+            std::future::ready(if Instant::now() < up { Err("down") } else { Ok(()) })
+        });
+        let wait = Wait { first: OPEN, most: OPEN };
+        let breaker = Breaker::new("ledger", Rules { wait, ..Rules::PAPER_CH1 });
+        let retry = match self.patient {
+            true => Retry { attempts: 1000, base: SOON, cap: SOON, rejected: true },
+            false => Retry::NEVER,
+        };
+        let policy = Policy { overlap: Overlap::Allow, ..Policy::default() };
+        let options = JobOptions { retry, policy, ..JobOptions::default() };
+        (options, work.behind([breaker.expect("rules that can be kept")]))
     }
 }

@@ -3,7 +3,7 @@
 use super::{File, Finding, Tree, source};
 
 /// Everything right of the Capture is a function over plain data; so is what a scheduler or a ledger decides.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "recording/",
     "blame/",
     "flamegraph/",
@@ -16,6 +16,7 @@ const PURE: [&str; 12] = [
     "ledger/src/key",
     "ledger/src/claim",
     "ledger/src/act",
+    "scheduler/src/breaker",
 ];
 const EFFECTS: [&str; 13] = [
     "aya",

@@ -47,8 +47,19 @@ fn succeeded(firing: Firing, fence: u64) -> Run {
     let at = Mono(0);
     let outcome = Outcome::Succeeded;
     let (enqueued, dequeued, started, finished) = (at, at, at, at);
-    let (worker_tid, again) = (1, false);
-    Run { firing, enqueued, dequeued, started, finished, worker_tid, outcome, fence, again }
+    let (worker_tid, decisions, again) = (1, Vec::new(), false);
+    Run {
+        firing,
+        enqueued,
+        dequeued,
+        started,
+        finished,
+        worker_tid,
+        outcome,
+        decisions,
+        fence,
+        again,
+    }
 }
 
 /// The first owner ends in the middle of his work, and says nothing any more; then he wakes.

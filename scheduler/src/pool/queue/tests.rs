@@ -26,7 +26,7 @@ fn item(priority: u8, enqueued_ms: u64) -> Item {
         number: 0,
         trace: TraceId(1),
     };
-    let order = Order { core: Arc::new(core), firing, shot: None };
+    let order = Order { core: Arc::new(core), firing, shot: None, cancelled: false };
     Item { order, enqueued: Mono(enqueued_ms * 1_000_000) }
 }
 

@@ -39,7 +39,7 @@ fn a_pool_that_never_returns_costs_no_memory() {
 #[test]
 fn a_retry_waits_for_room_too() {
     let mut table = Table::new(Utc(0));
-    let retry = Retry { attempts: 2, base: SECOND, cap: SECOND };
+    let retry = Retry { attempts: 2, base: SECOND, cap: SECOND, rejected: false };
     table.fails = true;
     let options = JobOptions { retry, ..JobOptions::default() };
     table.add(recurring(Spec::parse("@every 1h").unwrap(), options));

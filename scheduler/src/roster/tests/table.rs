@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::{Desk, Roster};
 use crate::clock::Reading;
 use crate::job::{Core, JobOptions};
-use crate::request::{Done, Order, Request};
+use crate::request::{Again, Done, Order, Request};
 use crate::run::{Firing, Skipped};
 use crate::spec::Spec;
 use crate::work::{self, Work};
@@ -45,6 +45,7 @@ struct Running {
     firing: Firing,
     number: u64,
     until: Mono,
+    cancelled: bool,
 }
 
 /// The desk's side of a table.
@@ -54,9 +55,13 @@ pub(super) struct Runs {
     pub(super) capacity: usize,
     pub(super) takes: Duration,
     pub(super) fails: bool,
+    /// When what failed may be tried again.
+    pub(super) earliest: Mono,
     /// It is told of nothing that is left out.
     pub(super) deaf: bool,
     pub(super) started: Vec<Started>,
+    /// What came to be ended, and not to be run.
+    pub(super) cancelled: Vec<Firing>,
     pub(super) skipped: Vec<Skipped>,
 }
 
@@ -65,11 +70,16 @@ impl Desk for Runs {
         if self.running.len() >= self.capacity {
             return Err(order);
         }
-        let Order { core, firing, shot } = order;
+        let Order { core, firing, shot, cancelled } = order;
         assert_eq!(shot.is_some(), core.as_named().is_none());
-        self.started.push(Started { id: core.id, at: self.now, firing: firing.clone() });
-        let (number, until) = (firing.number, self.now + self.takes);
-        self.running.push_back(Running { core, firing, number, until });
+        if cancelled {
+            self.cancelled.push(firing.clone());
+        } else {
+            self.started.push(Started { id: core.id, at: self.now, firing: firing.clone() });
+        }
+        let takes = if cancelled { Duration::ZERO } else { self.takes };
+        let (number, until) = (firing.number, self.now + takes);
+        self.running.push_back(Running { core, firing, number, until, cancelled });
         Ok(())
     }
 
@@ -112,8 +122,10 @@ impl Table {
             capacity: usize::MAX,
             takes: Duration::ZERO,
             fails: false,
+            earliest: Mono(0),
             deaf: false,
             started: Vec::new(),
+            cancelled: Vec::new(),
             skipped: Vec::new(),
         };
         Self { roster: Roster::new(now, 7, 1), now, runs }
@@ -159,9 +171,12 @@ impl Table {
         let over: Vec<usize> =
             (0..self.runs.running.len()).filter(|&n| is_over(&self.runs.running[n])).collect();
         for (removed, which) in over.into_iter().enumerate() {
-            if let Some(Running { core, firing, .. }) = self.runs.running.remove(which - removed) {
-                let failed = self.runs.fails.then(|| Box::new(firing));
-                self.roster.done(Done { core, failed }, &mut self.runs);
+            if let Some(Running { core, firing, cancelled, .. }) =
+                self.runs.running.remove(which - removed)
+            {
+                let again = Again { firing, earliest: self.earliest };
+                let again = (self.runs.fails && !cancelled).then(|| Box::new(again));
+                self.roster.done(Done { core, again }, &mut self.runs);
             }
         }
         self.roster.wake(self.now, &mut self.runs);
