@@ -213,6 +213,10 @@ impl Pool {
     }
 
     /// Takes a firing, or gives it back if there is no room.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it goes back as it came, where no room is made for it"
+    )]
     pub(crate) fn submit(self: &Arc<Self>, order: Order) -> Result<(), Order> {
         if self.queued.fetch_add(1, Ordering::AcqRel) >= self.capacity {
             self.queued.fetch_sub(1, Ordering::AcqRel);

@@ -31,6 +31,10 @@ use crate::{Mono, Utc};
 /// Where firings go.
 pub(crate) trait Desk {
     /// Takes a firing, or gives it back if there is no room.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it goes back as it came, where no room is made for it"
+    )]
     fn submit(&mut self, order: Order) -> Result<(), Order>;
 
     /// Is told of what was left out; `false` if it could not be.

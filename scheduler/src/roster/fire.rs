@@ -162,9 +162,10 @@ impl Roster {
         count_skipped(&core, why, count);
         let after = self.entries.told(&core);
         let job = core.record_name().shared().map(Arc::clone).unwrap_or_default();
-        match desk.skip(Skipped { job, after, through, count, why }) {
-            true => self.entries.tell(slot),
-            false => self.entries.keep_untold(slot, after),
+        if desk.skip(Skipped { job, after, through, count, why }) {
+            self.entries.tell(slot);
+        } else {
+            self.entries.keep_untold(slot, after);
         }
         core.set_cursor(through);
     }
