@@ -161,12 +161,12 @@ pub struct Run {
     pub worker_tid: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// What breakers decided when it asked and when it ended, in that order.
+    pub decisions: Vec<Record>,
     /// What the store granted it by; 0 if it did not, or has no such number.
     pub fence: u64,
     /// Whether another attempt follows.
     pub again: bool,
-    /// What breakers decided when it asked and when it ended, in that order.
-    pub decisions: Vec<Record>,
 }
 
 impl Run {

@@ -27,7 +27,20 @@ fn check(report: &Report, width: usize, expected: &Expect) {
 fn a_firing_that_did_not_pass_its_breaker_says_which_and_why() {
     let text = screen(&rejecting(), 100);
     let at = text.find("Lateness of").unwrap();
-    expect![[r#""#]].assert_eq(&text[at..]);
+    let end = text.find("\nlost ").unwrap();
+    expect![[r#"
+        Lateness of 1 firing: P50 -, P99 -, longest 2.00 s. Of the 2.00 s of 1 late ones: 100 % breaker.
+          job                     count        P99        max   where the longest ones' time went
+          refund                      1          -     2.00 s   100 % breaker
+           2.00 s  refund 12 (cronx)  at 1.200 s in thread 8
+                   ██████████     2.00 s  breaker        ledger is half-open (probe-failed), 3 times
+                   ▏             1.00 ms  timer
+        Breakers rejected 15 attempts. After 3 of them the firing is tried again.
+          job                     count    put off    last at   by which breaker, and why
+          pay                        12          0    3.200 s   ledger is open (consecutive)
+          refund                      3          3    3.200 s   ledger is open (consecutive)
+    "#]]
+    .assert_eq(&text[at..end]);
     // Whatever stands in a name, it is text.
     let mut hostile = rejecting();
     let rows = &mut hostile.spans.as_mut().unwrap().rejected;

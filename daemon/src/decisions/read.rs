@@ -88,9 +88,10 @@ fn of_one(rules: Rules, breaker: Arc<str>, lives: &[Life]) -> Replayed {
     let all = lives.iter().map(|life| life.records.len()).sum();
     let (mut left_out, mut sum) = (0, 0);
     for Life { is_cut, records } in lives {
-        let decided = match is_cut {
-            true => replay_rest(rules, records),
-            false => replay(rules, records).map(|turns| (0, turns)),
+        let decided = if *is_cut {
+            replay_rest(rules, records)
+        } else {
+            replay(rules, records).map(|turns| (0, turns))
         };
         match decided {
             Ok((left, turns)) => (left_out, sum) = (left_out + left, sum + turns),

@@ -130,10 +130,8 @@ impl Beat {
         });
         let wait = Wait { first: OPEN, most: OPEN };
         let breaker = Breaker::new("ledger", Rules { wait, ..Rules::PAPER_CH1 });
-        let retry = match self.patient {
-            true => Retry { attempts: 1000, base: SOON, cap: SOON, rejected: true },
-            false => Retry::NEVER,
-        };
+        let patient = Retry { attempts: 1000, base: SOON, cap: SOON, rejected: true };
+        let retry = if self.patient { patient } else { Retry::NEVER };
         let policy = Policy { overlap: Overlap::Allow, ..Policy::default() };
         let options = JobOptions { retry, policy, ..JobOptions::default() };
         (options, work.behind([breaker.expect("rules that can be kept")]))
