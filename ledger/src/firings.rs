@@ -82,9 +82,10 @@ impl Firings {
     fn end_act(&self, run: &Run) -> Result<Act, Error> {
         let key = key(&self.job(&run.firing.job)?, &run.firing);
         let (fence, said) = (Fence(run.fence), said(&run.outcome));
-        Ok(match run.again {
-            true => Act::Fail { key, fence, why: said },
-            false => Act::Complete { key, fence, result: said },
+        Ok(if run.again {
+            Act::Fail { key, fence, why: said }
+        } else {
+            Act::Complete { key, fence, result: said }
         })
     }
 
@@ -156,6 +157,7 @@ fn permit(reply: Reply) -> Result<Permit, Error> {
 
 /// Whatever a ledger says about an end, there is nothing left to do: that a fence is old means that another
 /// has the firing now.
+#[expect(clippy::needless_pass_by_value, reason = "one of the ways in which an answer is read")]
 fn noted(reply: Reply) -> Result<(), Error> {
     match reply {
         Reply::Verdict(Verdict::Granted { .. }) | Reply::Joined { .. } => Err(unfit(&reply)),

@@ -154,6 +154,7 @@ impl Key {
     }
 
     /// What it says.
+    #[expect(clippy::missing_panics_doc, reason = "every key was made or read as one")]
     pub fn named(&self) -> Named {
         named(&self.0).expect("a key is made of parts, or was read by them")
     }

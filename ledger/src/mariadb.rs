@@ -64,8 +64,8 @@ impl MariaDb {
         let opts = Opts::from_url(url).map_err(unreadable)?;
         let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
         let place = format!("mysql:{host}:{port}/{}", opts.db_name().unwrap_or_default());
-        let most = options.connections.max(1);
-        let bounds = PoolConstraints::new(1, most).expect("one is not more than that");
+        // Only less than one would be no bounds.
+        let bounds = PoolConstraints::new(1, options.connections.max(1)).unwrap_or_default();
         let pool = PoolOpts::default().with_constraints(bounds);
         let pool = Pool::new(OptsBuilder::from_opts(opts).pool_opts(pool));
         let (clock, runtime) = (options.clock, Handle::current());
@@ -78,7 +78,7 @@ impl MariaDb {
 impl Inner {
     async fn connection(&self) -> Result<Conn, Error> {
         let connected = tokio::time::timeout(PATIENCE, self.pool.get_conn()).await;
-        let connected = connected.map_err(|late| unavailable("connect to", &self.place, late))?;
+        let connected = connected.map_err(|late| unavailable("connect to", &self.place, &late))?;
         connected.map_err(failed("connect to", &self.place))
     }
 

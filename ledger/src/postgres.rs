@@ -75,7 +75,7 @@ impl Postgres {
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
             .build();
-        let pool = pool.map_err(|error| unavailable("connect to", &place, error))?;
+        let pool = pool.map_err(|error| unavailable("connect to", &place, &error))?;
         let (clock, runtime) = (options.clock, Handle::current());
         let inner = Inner { pool, clock, place, runtime };
         schema::settle(&inner, options.makes).await?;
@@ -100,7 +100,7 @@ impl Inner {
         let (what, place) = ("connect to", &self.place);
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => failed(what, place)(error),
-            other => unavailable(what, place, other),
+            other => unavailable(what, place, &other),
         })
     }
 

@@ -129,7 +129,7 @@ async fn keeps_what_it_has(connection: &mut ConnectionManager, place: &str) -> R
         None => Ok(()),
         Some(policy) => {
             let reason = format!("its maxmemory-policy is {policy}, and must be noeviction");
-            Err(unavailable("keep a ledger in", place, reason))
+            Err(unavailable("keep a ledger in", place, &reason))
         }
     }
 }

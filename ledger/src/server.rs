@@ -22,7 +22,7 @@ pub(crate) async fn until_answered<'a>(
     let mut tried = 1;
     loop {
         let asked = tokio::time::timeout(PATIENCE, ask()).await;
-        match asked.unwrap_or_else(|late| Err(unavailable("ask", place, late))) {
+        match asked.unwrap_or_else(|late| Err(unavailable("ask", place, &late))) {
             Err(Error::Unavailable { .. }) if tried < TRIES => {
                 let most = 40 << (2 * tried);
                 let wait = most / 2 + draw.rotate_left(8 * tried) % (most / 2);
@@ -34,6 +34,10 @@ pub(crate) async fn until_answered<'a>(
     }
 }
 
-pub(crate) fn unavailable(what: &'static str, place: &str, reason: impl ToString) -> Error {
+pub(crate) fn unavailable(
+    what: &'static str,
+    place: &str,
+    reason: &(impl ToString + ?Sized),
+) -> Error {
     Error::Unavailable { what, place: place.to_owned(), reason: reason.to_string() }
 }

@@ -74,7 +74,7 @@ impl Sqlite {
         let (writer, messages) = channel();
         let table = table::Table { connection, place: place.clone(), clock };
         let thread = std::thread::Builder::new().name("cronx-ledger".to_owned());
-        let thread = thread.spawn(move || writer::write(table, &messages));
+        let thread = thread.spawn(move || writer::write(&table, &messages));
         let thread = thread.map_err(Error::system("start a thread for", &place))?;
         Ok(Self { writer: Some(writer), thread: Some(thread), place, _lock: lock })
     }

@@ -1,5 +1,6 @@
 //! What is believed of the server, and what is to be written if it is so.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use cronx_scheduler::{Course, Utc};
@@ -65,8 +66,8 @@ impl Plan {
         let mut plan = Self { as_of: None, ..Self::of(act, &seen, &act.on(&seen)) };
         for (field, value) in plan.entries.iter_mut().flat_map(|write| &mut write.fields) {
             match *field {
-                "fence" => *value = "+".to_owned(),
-                "since" => *value = NOW.to_owned(),
+                "fence" => "+".clone_into(value),
+                "since" => NOW.clone_into(value),
                 "until" => *value = from_now(lease(act)),
                 _ => {}
             }
@@ -76,7 +77,7 @@ impl Plan {
 
     fn of_held(key: &Key, fence: Fence, fields: Vec<(&'static str, String)>) -> Self {
         let believed = [fence.0.to_string(), IN_FLIGHT.to_string(), "*".to_owned()];
-        let write = Write { fields, believed, ..Write::of(key) };
+        let write = Write { believed, fields, ..Write::of(key) };
         let course = [String::new(), String::new()];
         Self { as_of: None, guard: None, course, open: None, entries: vec![write] }
     }
@@ -140,9 +141,6 @@ impl Write {
             write.believed = [row.fence.to_string(), row.state.to_string(), until];
         }
         let row = EntryRow::of(key, after);
-        let hex = |bytes: Option<Vec<u8>>| {
-            bytes.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
         write.fields = vec![
             ("fence", row.fence.to_string()),
             ("attempt", row.attempt.to_string()),
@@ -183,6 +181,15 @@ fn lease(act: &Act) -> Duration {
         Act::Claim { claim, .. } | Act::Begin { claim, .. } => claim.lease,
         _ => Duration::ZERO,
     }
+}
+
+/// Of two digits each; nothing for none.
+fn hex(bytes: Option<Vec<u8>>) -> String {
+    let mut text = String::new();
+    for byte in bytes.unwrap_or_default() {
+        write!(text, "{byte:02x}").expect("a text takes what is written to it");
+    }
+    text
 }
 
 /// Seconds, and nanoseconds of the next one; two empty texts for none.

@@ -200,9 +200,9 @@ fn an_effect_happens_once() {
             if fails { Err(rusqlite::Error::InvalidQuery) } else { Ok("paid") }
         });
         if commits {
-            transaction.commit().unwrap()
+            transaction.commit().unwrap();
         } else {
-            drop(transaction)
+            drop(transaction);
         }
         let paid: i64 = users.query_row("SELECT count(*) FROM paid", [], |row| row.get(0)).unwrap();
         (once.ok(), paid)

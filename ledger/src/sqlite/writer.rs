@@ -21,7 +21,7 @@ pub(super) enum Message {
 }
 
 /// Until nobody can ask any more.
-pub(super) fn write(table: Table, messages: &Receiver<Message>) {
+pub(super) fn write(table: &Table, messages: &Receiver<Message>) {
     let mut acts = Vec::new();
     while let Ok(first) = messages.recv() {
         let mut reading = None;
@@ -35,9 +35,9 @@ pub(super) fn write(table: Table, messages: &Receiver<Message>) {
                 break;
             }
         }
-        answer(&table, std::mem::take(&mut acts));
+        answer(table, std::mem::take(&mut acts));
         if let Some(read) = reading {
-            read(&table);
+            read(table);
         }
     }
 }
