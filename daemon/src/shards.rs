@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 
 use crate::log::{Event, Log, count};
-use crate::set::Set;
+use crate::set::{Running, Set};
 
 /// How long the jobs of a shard that others want may stand still until all of them do. What takes longer keeps
 /// its shard for now.
@@ -67,7 +67,7 @@ impl Part {
         let set = Arc::clone(&self.set);
         let Ok(left) = spawn_blocking(move || set.leave(shard)).await else { return };
         let until = Instant::now() + STANDS_STILL;
-        while left.values().any(|running| running.is_busy()) {
+        while left.values().any(Running::is_busy) {
             if Instant::now() > until {
                 self.shards.open(shard);
                 let set = Arc::clone(&self.set);
@@ -95,7 +95,9 @@ impl Part {
             self.note(&format!("others are not told that this one ends: {error}"));
         }
         let mut ours = self.shards.ours();
-        ours.iter().for_each(|&shard| self.shards.close(shard));
+        for &shard in &ours {
+            self.shards.close(shard);
+        }
         while !ours.is_empty() {
             for shard in ours.extract_if(.., |shard| !self.set.is_busy(*shard)) {
                 self.give_back(shard).await;

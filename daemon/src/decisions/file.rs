@@ -80,7 +80,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut file = Bounded::open(&path, 4).unwrap();
-        ["long line", "another"].iter().for_each(|line| file.write(line).unwrap());
+        for line in ["long line", "another"] {
+            file.write(line).unwrap();
+        }
         file.flush().unwrap();
         assert_eq!(fs::read_to_string(older(&path)).unwrap(), "long line\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "another\n");

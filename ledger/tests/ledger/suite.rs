@@ -145,7 +145,7 @@ async fn same_in_the_end(stage: &Stage, history: &History, model: &Model, fences
             }
             found.extend(page.into_iter().map(|row| row.expect("it is whole")));
         }
-        let of_job = model.entries.iter().filter(|(key, _)| history.is_of(key, &job));
+        let of_job = model.entries.iter().filter(|(key, _)| History::is_of(key, &job));
         let ours: Vec<_> =
             of_job.map(|(key, entry)| (key.clone(), fences.entry(key, entry.clone()))).collect();
         assert_eq!(found, ours);

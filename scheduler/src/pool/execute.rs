@@ -49,7 +49,7 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
     let way = Way { enqueued, free, dequeued, runner_tid: tid() };
     // Until it is known better: nothing of it began.
     let (started, finished, worker_tid, outcome) = (dequeued, dequeued, 0, Outcome::Cancelled);
-    let (fence, again, decisions) = (0, false, Vec::new());
+    let (decisions, fence, again) = (Vec::new(), 0, false);
     let run = Run {
         firing,
         enqueued,
@@ -58,9 +58,9 @@ pub(super) async fn execute(pool: &Arc<Pool>, item: Item, free: Option<Mono>) ->
         finished,
         worker_tid,
         outcome,
+        decisions,
         fence,
         again,
-        decisions,
     };
     let mut end = End { pool, core, run };
     let Run { firing, decisions, .. } = &mut end.run;

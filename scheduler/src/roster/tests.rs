@@ -128,7 +128,9 @@ fn every_decision_says_from_where() {
         assert!(decisions.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{decisions:?}");
         // In any order, they leave no hole.
         decisions.reverse();
-        decisions.iter().for_each(|&(after, through)| _ = course.decide(after, through));
+        for &(after, through) in &decisions {
+            course.decide(after, through);
+        }
         assert_eq!(course.ahead(), []);
         assert!(course.cursor() >= Utc(0) + 17 * MINUTE, "{course:?}");
     }
@@ -192,7 +194,7 @@ fn a_failed_one(policy: Policy) -> (Table, Arc<Core>) {
     (table.fails, table.earliest) = (true, Mono(0) + 60 * MINUTE);
     let core = recurring(
         Spec::parse("@every 1m").unwrap(),
-        JobOptions { retry, policy, ..JobOptions::default() },
+        JobOptions { policy, retry, ..JobOptions::default() },
     );
     table.add(Arc::clone(&core));
     table.run_for(MINUTE);
@@ -253,7 +255,7 @@ fn what_waits_for_another_attempt_makes_way_for_the_next_firing() {
 #[test]
 fn other_attempts_of_a_job_that_is_left_are_not_made_here() {
     let mut table = Table::new(Utc(0));
-    let retry = Retry { attempts: 9, base: MINUTE, cap: MINUTE };
+    let retry = Retry { attempts: 9, base: MINUTE, cap: MINUTE, ..Retry::NEVER };
     let options = JobOptions { retry, ..JobOptions::default() };
     let job = |text| recurring(Spec::parse(text).unwrap(), options.clone());
     let [left, kept] = ["0 * * * *", "@daily"].map(job);

@@ -277,7 +277,7 @@ fn a_run_that_fails_is_tried_again_where_its_job_goes_on() {
     for (goes_on, end) in [(true, Job::leave as fn(&Job) -> bool), (false, Job::cancel)] {
         let (store, ears) = told(Permit::Granted(9), None);
         let scheduler = start(store, |_| ());
-        let retry = Retry { attempts: 2, base: PATIENCE, cap: PATIENCE };
+        let retry = Retry { attempts: 2, base: PATIENCE, cap: PATIENCE, ..Retry::NEVER };
         let options = JobOptions { retry, ..JobOptions::default() };
         let gate = Arc::new(Gate::default());
         let at = Arc::clone(&gate);

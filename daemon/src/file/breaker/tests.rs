@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use cronx_scheduler::breaker::Share;
@@ -159,6 +161,6 @@ fn a_dependency_is_shared_by_name() {
     let jobs = Jobs::parse(&text).unwrap();
     assert_eq!(jobs.breakers["ledger"].rules, Rules::PAPER_CH1);
     let names: Vec<_> = jobs.plans["a"].breakers("a").collect();
-    assert_eq!(names, ["ledger".into()]);
+    assert_eq!(names, [Arc::<str>::from("ledger")]);
     assert_ne!(jobs.plans["a"], Jobs::parse(GOOD).unwrap().plans["a"]);
 }

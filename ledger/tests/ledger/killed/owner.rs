@@ -39,7 +39,7 @@ fn options() -> JobOptions {
         ..Policy::default()
     };
     let (base, cap) = (Duration::from_millis(5), Duration::from_millis(20));
-    let retry = Retry { attempts: u32::MAX, base, cap };
+    let retry = Retry { attempts: u32::MAX, base, cap, ..Retry::NEVER };
     JobOptions { policy, retry, ..JobOptions::default() }
 }
 

@@ -96,12 +96,11 @@ impl Place {
             }
             _ => self.look().await,
         };
-        let lease = match self {
-            Self::Sqlite(_) => None,
-            _ => {
-                let key = Key::lease(TENANT, "all").unwrap();
-                Some(Lease::take(Arc::clone(&ledger), key, owner.into(), LEASE).await.unwrap())
-            }
+        let lease = if let Self::Sqlite(_) = self {
+            None
+        } else {
+            let key = Key::lease(TENANT, "all").unwrap();
+            Some(Lease::take(Arc::clone(&ledger), key, owner.into(), LEASE).await.unwrap())
         };
         Opened { ledger, lease }
     }

@@ -44,7 +44,7 @@ impl History {
         self.jobs.to_vec()
     }
 
-    pub fn is_of(&self, key: &Key, job: &JobId) -> bool {
+    pub fn is_of(key: &Key, job: &JobId) -> bool {
         matches!(key.named(), Named::Firing { job: of, .. } if of == *job)
     }
 

@@ -103,9 +103,10 @@ async fn of_two_at_once_in_mariadb_one_pays() {
                 once.unwrap()
             });
             someone_waits(&mut looks).await;
-            let (paid_for, told) = match commits {
-                true => (held.commit().await, Once::Before("paid".to_owned())),
-                false => (held.rollback().await, Once::Now("paid".to_owned())),
+            let (paid_for, told) = if commits {
+                (held.commit().await, Once::Before("paid".to_owned()))
+            } else {
+                (held.rollback().await, Once::Now("paid".to_owned()))
             };
             paid_for.unwrap();
             assert_eq!(waits.await.unwrap(), told, "{level} {commits}");

@@ -75,7 +75,7 @@ impl Shop {
         is_granted(&reply).then(|| fence(&reply))
     }
 
-    async fn empty_if(&mut self, now: bool) {
+    fn empty_if(&mut self, now: bool) {
         if now {
             self.server.kill_and_start();
         }
@@ -84,17 +84,17 @@ impl Shop {
     /// Once from the beginning to the end, with a guard that is emptied on the way; says what became of it.
     async fn pay(&mut self, order: &str, emptied: Option<Emptied>) -> Option<Once> {
         let fence = self.claim(order).await?;
-        self.empty_if(emptied == Some(Emptied::Claimed)).await;
+        self.empty_if(emptied == Some(Emptied::Claimed));
         let transaction = self.database.transaction().unwrap();
         let once = execute_once(&transaction, &key(order), None, |transaction| {
             transaction.execute("INSERT INTO paid VALUES (?1)", [order]).map(|_| "paid")
         });
         transaction.commit().unwrap();
-        self.empty_if(emptied == Some(Emptied::Effected)).await;
+        self.empty_if(emptied == Some(Emptied::Effected));
         // Whether it is noted or not.
         let noted = self.ledger.act(complete(order, fence)).await;
         assert_eq!(noted.is_err(), matches!(emptied, Some(Emptied::Claimed | Emptied::Effected)));
-        self.empty_if(emptied == Some(Emptied::Completed)).await;
+        self.empty_if(emptied == Some(Emptied::Completed));
         if emptied.is_some() {
             self.ledger = connect(&self.server).await;
         }

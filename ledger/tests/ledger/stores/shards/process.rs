@@ -215,7 +215,7 @@ fn definition(name: &str) -> Definition {
         ..Policy::default()
     };
     let (base, cap) = (Duration::from_millis(20), Duration::from_millis(500));
-    let retry = Retry { attempts: u32::MAX, base, cap };
+    let retry = Retry { attempts: u32::MAX, base, cap, ..Retry::NEVER };
     let spec = Spec::parse(&format!("@every {}ms", PERIOD / 1_000_000)).unwrap();
     let options = Arc::new(JobOptions { policy, retry, ..JobOptions::default() });
     Definition { name: name.into(), spec, options }
