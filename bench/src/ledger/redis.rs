@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use cronx_ledger::Ledger;
-use cronx_ledger::act::{Reply};
+use cronx_ledger::act::Reply;
 use cronx_ledger::claim::Verdict;
 use cronx_ledger::redis::{Options, Redis};
 use futures::StreamExt;
