@@ -34,6 +34,8 @@ mod clock;
 mod error;
 mod fingerprint;
 mod firings;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod key;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
