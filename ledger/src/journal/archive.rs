@@ -58,6 +58,12 @@ impl Archive {
         })
     }
 
+    /// In a folder that there is, only to look, while another process may write there.
+    pub fn look(path: &std::path::Path) -> Result<Self, Error> {
+        let store = Arc::new(folder::store(path)?);
+        Ok(Self { store, place: path.display().to_string(), root: None, _lock: None })
+    }
+
     /// In a store of objects, of which nobody else writes that part; `place` is what a person calls it.
     pub fn of(store: Arc<dyn ObjectStore>, place: &str) -> Self {
         Self { store, place: place.to_owned(), root: None, _lock: None }

@@ -23,13 +23,17 @@ pub(super) fn open(path: &Path) -> Result<(LocalFileSystem, File), Error> {
             return Err(Error::system("lock", name.display())(error));
         }
     }
+    Ok((store(path)?, file))
+}
+
+pub(super) fn store(path: &Path) -> Result<LocalFileSystem, Error> {
     let store = LocalFileSystem::new_with_prefix(path).map_err(|error| Error::Unavailable {
         what: "open",
-        place,
+        place: path.display().to_string(),
         reason: error.to_string(),
     })?;
     // A day is dropped when it is told that its files are there.
-    Ok((store.with_fsync(true), file))
+    Ok(store.with_fsync(true))
 }
 
 /// Removes files with temporary names, which are those of [`LocalFileSystem`]: a number after `#`.
