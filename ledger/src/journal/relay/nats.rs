@@ -14,7 +14,7 @@ use crate::store::Pending;
 /// An answer that does not come for so long is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The envelope that the server counts too: headers, and a subject.
-const ENVELOPE: usize = 512;
+const ENVELOPE: usize = 1024;
 /// JetStream's number of an error: a message longer than its stream takes.
 const TOO_LONG: u64 = 10054;
 
