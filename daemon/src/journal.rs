@@ -167,7 +167,7 @@ fn kept(day: Day, done: &Done) -> Kept {
     let (what, said) = match done {
         Done::Sealed(seal) => ("sealed", format!("{} events", seal.count)),
         Done::Dropped { stragglers } => ("dropped", format!("{stragglers} dead letters")),
-        Done::Held => ("held", "it is archived, and a consumer has not had all of it".to_owned()),
+        Done::Held => ("held", "a consumer has not had all of it".to_owned()),
         Done::Failed(error) => ("failed", error.to_string()),
     };
     Kept { day: day.to_string(), what, said }

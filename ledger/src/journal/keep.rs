@@ -49,7 +49,7 @@ pub enum Done {
         /// One for each event and consumer that had not had it.
         stragglers: u64,
     },
-    /// It is in the archive, and stays in the store as well: a consumer has not had all of it.
+    /// It stays where it is: a consumer has not had all of it.
     Held,
     /// It is as it was.
     Failed(Error),
@@ -112,6 +112,10 @@ async fn fulfil(
     let day = standing.day;
     match (due, standing.tier) {
         (Due::Drop { stragglers }, Tier::Warm(seal)) => {
+            let consumers = tables.consumers().await?;
+            if !stragglers && consumers.iter().any(|(_, offset)| *offset < seal.last) {
+                return Ok(Done::Held);
+            }
             if archive.manifest(day).await?.is_none() {
                 archive.export(tables, day, &seal).await?;
             }
