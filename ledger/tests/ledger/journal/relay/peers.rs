@@ -110,9 +110,9 @@ async fn history() -> File {
     file
 }
 
-/// Lives that are killed whenever they are a little further, and one that ends by itself. `between` is called
-/// after each kill.
-async fn lives(file: &File, spec: &str, mut between: impl FnMut(i64)) {
+/// Lives that are killed whenever they are a little further, and one that ends by itself. `amid` is called
+/// while they are at work.
+async fn lives(file: &File, spec: &str, mut amid: impl FnMut(i64)) {
     let until = Instant::now() + BOUND;
     for kill in 1..=KILLS {
         let mut child = born(file, spec);
@@ -121,9 +121,9 @@ async fn lives(file: &File, spec: &str, mut between: impl FnMut(i64)) {
             assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        amid(kill);
         child.kill().unwrap();
         child.wait().unwrap();
-        between(kill);
     }
     let mut child = born(file, spec);
     loop {
