@@ -61,7 +61,7 @@ async fn an_archive_with_a_flipped_bit_is_refused() {
     let to = all(&file.journal, Day(0)).await.last().unwrap().position;
     file.now.store(Day(100).begins().0, Ordering::SeqCst);
     let archive = Archive::folder(folder.path()).unwrap();
-    let mut done = async || keep(&file.journal, &archive, &Policy::default()).await.unwrap();
+    let done = async || keep(&file.journal, &archive, &Policy::default()).await.unwrap();
     let kept = done().await;
     let [(_, Done::Sealed(seal)), (Day(0), Done::Held)] = kept[..] else { panic!("{kept:?}") };
     assert_eq!(archive.manifest(Day(0)).await.unwrap(), None);

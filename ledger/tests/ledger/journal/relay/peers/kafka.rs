@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use super::{BOUND, EVENTS, had, history, lives};
 
 const PARTITIONS: i32 = 3;
 
-fn cluster() -> MockCluster<'static, DefaultClientContext> {
+fn cluster() -> MockCluster<'static, DefaultProducerContext> {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("events", PARTITIONS, 1).unwrap();
     cluster
