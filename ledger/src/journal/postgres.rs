@@ -78,7 +78,7 @@ impl Postgres {
 
 impl Inner {
     async fn client(&self) -> Result<deadpool_postgres::Object, Error> {
-        self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, error))
+        self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, &error))
     }
 
     async fn now(&self, client: &tokio_postgres::Client) -> Result<Utc, Error> {

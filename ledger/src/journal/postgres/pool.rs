@@ -26,7 +26,7 @@ pub(super) fn open(url: &str, options: &Options) -> Result<(Pool, String), Error
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))
         .build();
-    let pool = pool.map_err(|error| unavailable("connect to", &place, error))?;
+    let pool = pool.map_err(|error| unavailable("connect to", &place, &error))?;
     Ok((pool, place))
 }
 
