@@ -70,7 +70,7 @@ impl Http {
         Ok(Self { uri, body, authorization, connection: None })
     }
 
-    fn unavailable(&self, reason: impl ToString) -> Error {
+    fn unavailable(&self, reason: &impl ToString) -> Error {
         let place = format!("http://{}", self.uri.authority().map_or("", |a| a.as_str()));
         Error::Unavailable { what: "send to", place, reason: reason.to_string() }
     }
@@ -82,9 +82,9 @@ impl Http {
             let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
             let port = self.uri.port_u16().unwrap_or(80);
             let stream = TcpStream::connect((host, port)).await;
-            let stream = TokioIo::new(stream.map_err(|error| self.unavailable(error))?);
+            let stream = TokioIo::new(stream.map_err(|error| self.unavailable(&error))?);
             let (sender, connection) =
-                http1::handshake(stream).await.map_err(|error| self.unavailable(error))?;
+                http1::handshake(stream).await.map_err(|error| self.unavailable(&error))?;
             let task = tokio::spawn(async move {
                 // What goes wrong here is told to whoever waits for the answer.
                 let _ = connection.await;
@@ -107,7 +107,7 @@ impl Http {
         if let Some(event) = one {
             request = request.header("idempotency-key", event.id.to_string());
         }
-        request.body(Full::new(text.into())).map_err(|error| self.unavailable(error))
+        request.body(Full::new(text.into())).map_err(|error| self.unavailable(&error))
     }
 
     /// The status, and the body of the answer.
@@ -127,10 +127,10 @@ impl Http {
                 Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
             };
             let answer: Result<_, String> = answer.await;
-            answer.map_err(|reason| self.unavailable(reason))
+            answer.map_err(|reason| self.unavailable(&reason))
         };
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
-        let answer = answer.unwrap_or_else(|late| Err(self.unavailable(late)));
+        let answer = answer.unwrap_or_else(|late| Err(self.unavailable(&late)));
         if answer.is_err() {
             self.connection = None;
         }
@@ -159,7 +159,7 @@ impl Http {
         let text = events.iter().map(|event| action(event) + "\n" + &line(event) + "\n").collect();
         let (status, body) = self.post(text, None).await?;
         match judge(status, &body) {
-            Answer::Taken => items(&body, events.len()).map_err(|reason| self.unavailable(reason)),
+            Answer::Taken => items(&body, events.len()).map_err(|reason| self.unavailable(&reason)),
             Answer::Refused(_) if events.len() > 1 => {
                 let mut answers = Vec::new();
                 for event in events {

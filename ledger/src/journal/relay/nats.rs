@@ -32,7 +32,7 @@ impl Nats {
         Self { url: url.to_owned(), subject: subject.to_owned(), context: None }
     }
 
-    fn unavailable(&self, reason: impl ToString) -> Error {
+    fn unavailable(&self, reason: &impl ToString) -> Error {
         let place = format!("the subject {}", self.subject);
         Error::Unavailable { what: "publish to", place, reason: reason.to_string() }
     }
@@ -40,8 +40,8 @@ impl Nats {
     async fn connected(&mut self) -> Result<(usize, Context), Error> {
         if self.context.is_none() {
             let client = tokio::time::timeout(PATIENCE, async_nats::connect(self.url.as_str()));
-            let client = client.await.map_err(|late| self.unavailable(late))?;
-            let client = client.map_err(|error| self.unavailable(error))?;
+            let client = client.await.map_err(|late| self.unavailable(&late))?;
+            let client = client.map_err(|error| self.unavailable(&error))?;
             let mut context = async_nats::jetstream::new(client.clone());
             context.set_timeout(PATIENCE);
             self.context = Some((client, context));
