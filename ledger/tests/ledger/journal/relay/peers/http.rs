@@ -122,7 +122,7 @@ async fn an_index_has_each_event_once_though_relays_are_killed() {
 /// same body are not.
 #[tokio::test]
 async fn what_a_server_refuses_is_a_dead_letter() {
-    for kind in ["http", "bulk"] {
+    for (kind, path) in [("http", "events"), ("bulk", "_bulk")] {
         let (file, (address, shared)) = (File::new(), server(Some(2000)));
         let long = Payload::parse(&format!("\"{}\"", "x".repeat(3000))).unwrap();
         let drafts = vec![
@@ -132,7 +132,7 @@ async fn what_a_server_refuses_is_a_dead_letter() {
             draft(4, "b", None),
         ];
         file.append(drafts, true).await.unwrap();
-        let mut relay = relay(&file.path, &format!("{kind} http://{address}/_bulk"));
+        let mut relay = relay(&file.path, &format!("{kind} http://{address}/{path}"));
         assert_eq!(relay.turn().await, Turn::Moved(4));
         let dead = file.journal.dead(consumer(), None, Position(0), 10).await.unwrap();
         let dead: Vec<_> =
