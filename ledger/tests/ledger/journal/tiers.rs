@@ -66,8 +66,8 @@ impl Story<'_> {
     async fn day(&mut self, count: u64) {
         for _ in 0..count / 500 {
             let drafts: Vec<_> = (0..500).map(|_| self.draft()).collect();
-            self.now.fetch_add(DAY.as_nanos() as i64 * 500 / count as i64, Ordering::SeqCst);
             self.stage.append(drafts, true).await.unwrap();
+            self.now.fetch_add(DAY.as_nanos() as i64 * 500 / count as i64, Ordering::SeqCst);
         }
     }
 
