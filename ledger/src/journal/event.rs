@@ -23,8 +23,8 @@ impl EventId {
     /// Of what the event is about, such as its aggregate and the request that brought it about.
     pub fn of_fields(fields: &[(&str, &[u8])]) -> Self {
         let digest = Fingerprint::of_fields(fields).0;
-        let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
-        Self(u128::from_be_bytes(*first))
+        let (number, _) = digest.as_chunks::<16>();
+        Self(u128::from_be_bytes(number[0]))
     }
 }
 

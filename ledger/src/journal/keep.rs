@@ -138,18 +138,18 @@ mod tests {
 
     /// What is due on each day after the first, as the day's letter and the number when it changes.
     fn check(tier: Tier, restored_on: Option<i64>, expected: &str) {
-        let (mut text, mut before) = (String::new(), None);
+        let (mut changes, mut before) = (Vec::new(), None);
         for number in 1..=200 {
             let since = Day(restored_on.unwrap_or(1)).begins();
             let is_restored = restored_on.is_some();
             let standing = Standing { day: Day(0), tier, since, is_restored };
             let due = due(&standing, Day(number).begins(), &Policy::default());
             if due != before {
-                text += &format!("{number} {due:?}; ");
+                changes.push(format!("{number} {due:?}"));
             }
             before = due;
         }
-        assert_eq!(text.trim_end_matches("; "), expected);
+        assert_eq!(changes.join("; "), expected);
     }
 
     #[test]

@@ -35,6 +35,7 @@ struct Read<'a> {
 }
 
 /// Its line, without an end. `id` and `trace` have 32 hexadecimal digits, `at` is RFC 3339.
+#[allow(clippy::missing_panics_doc, reason = "names and numbers can be written")]
 pub fn line(event: &Event) -> String {
     // A payload is JSON since it was made.
     let payload = serde_json::from_str(event.payload.as_str());

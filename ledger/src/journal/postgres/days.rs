@@ -107,7 +107,9 @@ async fn sum(inner: &Inner, table: &str) -> Result<Seal, Error> {
         let page = row::page(inner, table.to_owned(), after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(sum.seal()) };
         after = last.position;
-        page.iter().for_each(|event| sum.add(event));
+        for event in &page {
+            sum.add(event);
+        }
     }
 }
 

@@ -27,7 +27,9 @@ fn check(text: &str, keeps_order: bool, expected: &str) {
         if wave.is_empty() {
             break;
         }
-        wave.iter().for_each(|place| fates[*place] = Fate::Taken);
+        for place in &wave {
+            fates[*place] = Fate::Taken;
+        }
         waves.push(wave.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     }
     assert_eq!(waves.join(", "), expected, "{text}");

@@ -96,7 +96,9 @@ fn sum(store: &Store, table: &str) -> Result<Seal, Error> {
         let page = page_of(store, table, after, PAGE)?;
         let Some(last) = page.last() else { return Ok(sum.seal()) };
         after = last.position;
-        page.iter().for_each(|event| sum.add(event));
+        for event in &page {
+            sum.add(event);
+        }
     }
 }
 
