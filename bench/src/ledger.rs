@@ -52,8 +52,8 @@ impl Durable {
         let Self { which, place, count, at_once } = self;
         let (count, at_once) = (*count, *at_once);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|source| Error::System { what: "a runtime".to_owned(), source })?;
+        let runtime =
+            runtime.map_err(|source| Error::System { what: "a runtime".to_owned(), source })?;
         let folder = || PathBuf::from(place);
         let said = runtime.block_on(async {
             match which {

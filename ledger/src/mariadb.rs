@@ -22,7 +22,7 @@ use crate::claim::Entry;
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
-use crate::server::{PATIENCE, unavailable, until_answered};
+use crate::server::{IDLE, PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
 
 /// How it is reached.
@@ -67,7 +67,12 @@ impl MariaDb {
         // Only less than one would be no bounds.
         let bounds = PoolConstraints::new(1, options.connections.max(1)).unwrap_or_default();
         let pool = PoolOpts::default().with_constraints(bounds);
-        let pool = Pool::new(OptsBuilder::from_opts(opts).pool_opts(pool));
+        // MySQL has no such limit, and reads a comment.
+        let idle = IDLE.as_secs();
+        let limit =
+            format!("SET @cronx = 1 /*M!100300 , SESSION idle_transaction_timeout = {idle} */");
+        let opts = OptsBuilder::from_opts(opts).pool_opts(pool).init(vec![limit]);
+        let pool = Pool::new(opts);
         let (clock, runtime) = (options.clock, Handle::current());
         let inner = Inner { pool, clock, place, runtime };
         schema::settle(&inner, options.makes).await?;

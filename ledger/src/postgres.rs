@@ -11,7 +11,10 @@ mod table;
 use std::sync::Arc;
 
 use cronx_scheduler::Course;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+    Runtime,
+};
 use tokio::runtime::Handle;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
@@ -24,7 +27,7 @@ use crate::claim::Entry;
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
-use crate::server::{PATIENCE, unavailable, until_answered};
+use crate::server::{IDLE, PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
 
 /// How it is reached.
@@ -71,6 +74,7 @@ impl Postgres {
         let manager = Manager::from_config(config, NoTls, manager);
         let pool = Pool::builder(manager)
             .max_size(options.connections)
+            .post_create(Hook::async_fn(|client, _| Box::pin(limit_idleness(client))))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
@@ -81,6 +85,11 @@ impl Postgres {
         schema::settle(&inner, options.makes).await?;
         Ok(Self(Arc::new(inner)))
     }
+}
+
+async fn limit_idleness(client: &ClientWrapper) -> Result<(), HookError> {
+    let set = format!("SET idle_in_transaction_session_timeout = {}", IDLE.as_millis());
+    client.batch_execute(&set).await.map_err(HookError::Backend)
 }
 
 /// As a person would say it, without what only the server and we should know.
@@ -99,7 +108,9 @@ impl Inner {
     async fn client(&self) -> Result<deadpool_postgres::Object, Error> {
         let (what, place) = ("connect to", &self.place);
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => failed(what, place)(error),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                failed(what, place)(error)
+            }
             other => unavailable(what, place, &other),
         })
     }

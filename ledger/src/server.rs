@@ -11,6 +11,10 @@ const TRIES: u32 = 4;
 /// A server that says nothing for so long is not there.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A server ends a transaction whose asker says nothing for so long: a process that was stopped in the middle of
+/// one would hold what others wait for until it wakes. All that we say in one takes far less.
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
+
 /// Asks until there is an answer that is not one of a broken connection. What was asked and answered by
 /// nobody may have been done: asked again, it has the same answer. `draw` is any number, so that those that
 /// failed together do not return together.

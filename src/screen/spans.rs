@@ -103,16 +103,14 @@ fn rejected(rows: &[Rejected]) -> String {
 
 fn rejected_rows(rows: &[Rejected]) -> Vec<Line> {
     let titles = format!(
-        "  {}{:>9}{:>11}{:>11}   by which breaker, and why",
+        "  {}{:>9}{:>9}   by which breaker, and why",
         column("job", NAME),
         "count",
-        "put off",
-        "last at"
+        "put off"
     );
     let mut lines = vec![Line::new().add(Paint::Dim, titles)];
     lines.extend(rows.iter().take(ROWS).map(|row| {
-        let at = format!("{:.3} s", row.last_ns as f64 / 1e9);
-        let figures = format!("{:>9}{:>11}{at:>11}   ", count(row.count), count(row.put_off));
+        let figures = format!("{:>9}{:>9}   ", count(row.count), count(row.put_off));
         Line::new()
             .plain("  ")
             .add(Paint::Bold, column(&row.name.terminal().to_string(), NAME))

@@ -36,9 +36,9 @@ fn a_firing_that_did_not_pass_its_breaker_says_which_and_why() {
                    ██████████     2.00 s  breaker        ledger is half-open (probe-failed), 3 times
                    ▏             1.00 ms  timer
         Breakers rejected 15 attempts. After 3 of them the firing is tried again.
-          job                     count    put off    last at   by which breaker, and why
-          pay                        12          0    3.200 s   ledger is open (consecutive)
-          refund                      3          3    3.200 s   ledger is open (consecutive)
+          job                     count  put off   by which breaker, and why
+          pay                        12        0   ledger is open (consecutive)
+          refund                      3        3   ledger is open (consecutive)
     "#]]
     .assert_eq(&text[at..end]);
     // Whatever stands in a name, it is text.

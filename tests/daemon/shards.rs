@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::daemon::{BOUND, CRONX, Daemon, eventually};
 use cronx_servers::{needs, postgres};
 
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(5);
 /// Between two instants, milliseconds.
 const PERIOD_MS: i64 = 500;
 /// So many that each daemon is certain to have some.

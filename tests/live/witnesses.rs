@@ -46,7 +46,7 @@ fn observe() -> Seen {
     let mut load = actor();
     // More work than the CPU has time for: most waits are long, and so are the buckets they fall in.
     load.args(["timers", "--threads", "3", "--cpu", "1", "--period-us", "1500"]);
-    load.args(["--work-us", "900", "--after", "4", "--seconds", "3", "--linger", "4"]);
+    load.args(["--work-us", "900", "--after", "4", "--seconds", "3", "--linger", "8"]);
     let load = Neighbour::start(&mut load);
     let pid = load.0.id().to_string();
 

@@ -34,6 +34,7 @@ pub(crate) enum Bench {
     /// What it costs a scheduler that its firings can be heard.
     Spans(Extent),
     /// What a durable firing costs, and whether it takes effect once although its process is killed.
+    #[command(mut_arg("rounds", |rounds| rounds.default_value("7")))]
     Ledger(ledger::Campaign),
     /// What one permitted call of a breaker costs, beside failsafe, recloser and tower's.
     Breaker(Extent),

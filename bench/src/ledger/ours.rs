@@ -48,7 +48,7 @@ pub(super) async fn runs(
             loop {
                 let own = number.fetch_add(1, Ordering::Relaxed);
                 if own >= count {
-                    return Ok(());
+                    return Ok::<_, Error>(());
                 }
                 run(&*ledger, &format!("{prefix} {own}")).await?;
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use cronx_ledger::Ledger;
-use cronx_ledger::act::{Reply};
+use cronx_ledger::act::Reply;
 use cronx_ledger::claim::Verdict;
 use cronx_ledger::redis::{Options, Redis};
 use futures::StreamExt;
@@ -95,8 +95,7 @@ pub(super) async fn script(url: &str) -> Result<String, Error> {
     let client = ::redis::Client::open(url).map_err(said)?;
     // The script is there from the first call on.
     ledger.act(claim(&format!("{} before", prefix()))?.1).await.map_err(said)?;
-    let mut monitor = client.get_async_monitor().await.map_err(said)?;
-    monitor.monitor().await.map_err(said)?;
+    let monitor = client.get_async_monitor().await.map_err(said)?;
     let mut seen = monitor.into_on_message::<String>();
     let (key, claim) = claim(&format!("{} script", prefix()))?;
     ledger.act(claim).await.map_err(said)?;

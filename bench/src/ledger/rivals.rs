@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use apalis::layers::WorkerBuilderExt;
 use apalis::prelude::{
     BackendExt, BoxDynError, Data, Strategy, TaskSink, WorkerBuilder, WorkerContext,
 };

@@ -15,6 +15,8 @@ async fn sqlite_conforms() {
     conforms(&Stage { ledger, now }, 0..40).await;
 }
 
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod frozen;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]

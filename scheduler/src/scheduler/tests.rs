@@ -340,9 +340,10 @@ fn overload_is_bounded_and_is_said() {
         let work = Work::blocking(move |_| gate.pass());
         scheduler.add(definition(&number.to_string(), "@every 1ms", options), work).unwrap();
     }
-    until(|| scheduler.status().pool.queued == 4);
+    // The queue may be full before the second runner has begun.
+    until(|| scheduler.status().pool.queued == 4 && scheduler.status().pool.running == 2);
     let status = scheduler.status();
-    assert_eq!((status.pool.running, status.pool.most, status.pool.capacity), (2, 2, 4));
+    assert_eq!((status.pool.most, status.pool.capacity), (2, 4));
     until(|| scheduler.status().shards.iter().map(|shard| shard.jobs).sum::<usize>() == 20);
     gate.open();
     // All that was due goes on: more runs end than there was room for.

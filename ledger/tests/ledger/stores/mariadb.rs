@@ -10,6 +10,7 @@ use cronx_ledger::mariadb::{MariaDb, Options};
 use mysql_async::prelude::Queryable;
 
 use super::asked::{claim, is_granted, is_in_flight};
+use super::frozen::{Way, holds_nobody_up};
 use super::owners::hand_over;
 use crate::suite::{Stage, clock, conforms};
 use cronx_servers::{Server, mariadb, needs};
@@ -53,6 +54,17 @@ async fn one_of_many_has_a_row_that_was_not_there() {
         }
         assert_eq!(granted, 1, "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stopped_in_a_transaction_holds_nobody_up() {
+    let test = "one_that_is_stopped_in_a_transaction_holds_nobody_up";
+    let Some(server) = needs(test, mariadb(), "MariaDB") else { return };
+    let (other, way) = (connect(&server).await, Way::to(server.port));
+    let by_way = url(&server).await.replace(&server.port.to_string(), &way.port.to_string());
+    let by_way = by_way + "?prefer_socket=false";
+    let stopped = MariaDb::connect(&by_way, Options::default()).await.unwrap();
+    holds_nobody_up(way, Arc::new(stopped), &other).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

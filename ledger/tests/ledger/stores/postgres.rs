@@ -10,6 +10,7 @@ use cronx_ledger::{Error, Ledger};
 use tokio_postgres::NoTls;
 
 use super::asked::{claim, is_granted, is_in_flight};
+use super::frozen::{Way, holds_nobody_up};
 use super::owners::hand_over;
 
 use crate::suite::{Stage, clock, conforms};
@@ -49,6 +50,16 @@ async fn one_of_many_has_a_key() {
         }
         assert_eq!(granted, 1, "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stopped_in_a_transaction_holds_nobody_up() {
+    let test = "one_that_is_stopped_in_a_transaction_holds_nobody_up";
+    let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    let (other, way) = (connect(&server).await, Way::to(server.port));
+    let by_way = url(&server).replace(&server.port.to_string(), &way.port.to_string());
+    let stopped = Postgres::connect(&by_way, Options::default()).await.unwrap();
+    holds_nobody_up(way, Arc::new(stopped), &other).await;
 }
 
 /// What was answered is there, whatever becomes of the server; what was not is asked for again.
