@@ -15,12 +15,11 @@ use crate::cli::ledger::{Archive, Replay};
 /// Status 1 if a day could not be kept as it should.
 pub fn archive(args: &Archive) -> Result<ExitCode> {
     let place = Place::of_url(&args.journal.journal)?;
-    let kept = match &args.restore {
-        Some(day) => vec![place.restore(&args.to, day)?],
-        None => {
-            let (hot, warm, patience) = (args.hot, args.warm, args.patience);
-            place.archive(&args.to, &Policy { hot, warm, patience, ..Policy::default() })?
-        }
+    let kept = if let Some(day) = &args.restore {
+        vec![place.restore(&args.to, day)?]
+    } else {
+        let (hot, warm, patience) = (args.hot, args.warm, args.patience);
+        place.archive(&args.to, &Policy { hot, warm, patience, ..Policy::default() })?
     };
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -49,14 +48,13 @@ pub fn replay(args: &Replay) -> Result<ExitCode> {
         aggregate: args.aggregate.clone(),
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    match &args.dead {
-        Some(consumer) => place.dead(consumer, &wanted, |reason, line| {
+    if let Some(consumer) = &args.dead {
+        place.dead(consumer, &wanted, |reason, line| {
             let reason = serde_json::to_string(reason)?;
             Ok(writeln!(out, "{{\"reason\":{reason},\"event\":{line}}}")?)
-        })?,
-        None => {
-            place.replay(args.archive.as_deref(), &wanted, |line| Ok(writeln!(out, "{line}")?))?
-        }
+        })?;
+    } else {
+        place.replay(args.archive.as_deref(), &wanted, |line| Ok(writeln!(out, "{line}")?))?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

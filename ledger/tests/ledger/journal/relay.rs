@@ -158,7 +158,7 @@ async fn nothing_is_lost_between_a_wild_sink_and_mortal_relays() {
             let mut relay = relay(&file, &sink, 1 + random.below(9) as usize, seed);
             lives += 1;
             assert!(lives < 500, "seed {seed}: it does not get on");
-            for _ in 0..1 + random.below(4) {
+            for _ in 0..=random.below(4) {
                 if relay.turn().await == Turn::Idle {
                     break 'lives;
                 }

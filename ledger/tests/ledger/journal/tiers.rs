@@ -124,7 +124,9 @@ impl Story<'_> {
                 Tier::Warm(_) => 1,
                 Tier::Cold(seal) => {
                     let events = self.archive.events(standing.day, &seal, async |events| {
-                        events.iter().for_each(|event| note(event, 2));
+                        for event in &events {
+                            note(event, 2);
+                        }
                         Ok(())
                     });
                     events.await.unwrap();

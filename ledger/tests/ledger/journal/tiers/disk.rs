@@ -24,13 +24,18 @@ async fn a_million_events_are_each_in_one_tier() {
     tell(&file, &file.now, folder.path(), count(1_000_000)).await;
 }
 
+/// Digits that do not compress well, 16 times as many.
+fn noise(random: &mut Random, count: usize) -> String {
+    (0..count).fold(String::new(), |noise, _| noise + &format!("{:016x}", random.next()))
+}
+
 /// Days of events that do not compress well.
 pub async fn days(file: &File, days: i64, count: u128) {
     let mut random = Random::new(5);
     for day in 0..days {
         file.now.store(Day(day).begins().0, Ordering::SeqCst);
         let mut draft = |id: u128| {
-            let noise: String = (0..20).map(|_| format!("{:016x}", random.next())).collect();
+            let noise = noise(&mut random, 20);
             let payload = Payload::parse(&format!("\"{noise}\"")).unwrap();
             Draft { payload, ..draft(day as u128 * count + id, &format!("a{}", id % 7), None) }
         };
@@ -148,7 +153,7 @@ async fn a_disk_that_is_full_in_mid_archive_leaves_nothing_half_done() {
     let mut random = Random::new(9);
     file.now.store(Day(1).begins().0, Ordering::SeqCst);
     for id in 0..60_u128 {
-        let noise: String = (0..20_000).map(|_| format!("{:016x}", random.next())).collect();
+        let noise = noise(&mut random, 20_000);
         let payload = Payload::parse(&format!("\"{noise}\"")).unwrap();
         let draft = Draft { payload, ..draft(1 << 64 | id, "big", None) };
         file.append(vec![draft], true).await.unwrap();

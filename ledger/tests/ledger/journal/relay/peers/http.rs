@@ -74,7 +74,7 @@ fn answer(head: &str, body: &str, had: &Shared) -> (&'static str, String) {
         return ("413 Content Too Large", "more than I take".to_owned());
     }
     // Now and then it is busy.
-    if number % 11 == 0 {
+    if number.is_multiple_of(11) {
         return ("429 Too Many Requests", String::new());
     }
     if !head.starts_with("POST /_bulk ") {
