@@ -1,5 +1,7 @@
 //! `cronx ledger`: what a daemon has written down.
 
+mod journal;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ pub fn run(args: &cli::ledger::Ledger) -> Result<ExitCode> {
             list(&place.last(runs.count.into())?, runs.which.json)?;
         }
         Look::Verify(which) => return verified(&of(which)?.verify()?, which.json),
+        Look::Archive(args) => return journal::archive(args),
+        Look::Replay(args) => return journal::replay(args),
     }
     Ok(ExitCode::SUCCESS)
 }

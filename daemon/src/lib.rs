@@ -42,6 +42,7 @@ mod decisions;
 mod feed;
 mod file;
 mod group;
+pub mod journal;
 pub mod ledger;
 mod log;
 mod metrics;

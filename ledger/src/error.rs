@@ -132,6 +132,31 @@ pub enum Error {
         /// Where it is.
         shard: u32,
     },
+    /// A payload that no journal takes.
+    #[error(
+        "a payload of {length} bytes is too long: {most} are the most. Nothing was appended; put it \
+             where it can be fetched, and its address into the event"
+    )]
+    Payload {
+        /// Its length.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// A payload that is no JSON.
+    #[error("a payload must be JSON: {reason}. Nothing was appended")]
+    Json {
+        /// Why not.
+        reason: String,
+    },
+    /// An archive that has not what was written to it, or something else beside.
+    #[error("{place} is not what was archived: {reason}. Nothing was dropped")]
+    Spoilt {
+        /// Which file.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+    },
     /// A system's call.
     #[error("cannot {what} {place}: {source}")]
     System {

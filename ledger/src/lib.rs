@@ -22,6 +22,8 @@
 //! the same for every store. A store keeps two tables: *entries*, one for each key, and *courses*, one for
 //! each job: how far its instants are decided.
 //!
+//! What happened is kept in a journal, in the database that has the effects (feature `journal`).
+//!
 //! Owners on many machines have [`shards`] of a tenant's jobs, each leased: every write checks its fence.
 //!
 //! **What it does not do.** It decides nothing about time, runs nothing, and prints nothing.
@@ -34,6 +36,8 @@ mod clock;
 mod error;
 mod fingerprint;
 mod firings;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod key;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;

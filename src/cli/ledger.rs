@@ -39,6 +39,74 @@ pub enum Look {
     Runs(Runs),
     /// Read all of it, and say what cannot be; exit status 1 if there is something.
     Verify(Which),
+    /// Take old days of a journal to an archive, read them back, and drop what every consumer has had; exit
+    /// status 1 if a day could not be.
+    Archive(Archive),
+    /// Print events of a journal and its archive, each as a line of JSON.
+    Replay(Replay),
+}
+
+/// Which journal.
+#[derive(Debug, Args)]
+pub struct OfJournal {
+    /// The database that has it: sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Others can read
+    /// a command line: a password is better in the variable
+    #[arg(long, value_name = "URL", env = "CRONX_JOURNAL", hide_env_values = true)]
+    pub journal: String,
+}
+
+/// `cronx ledger archive`.
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// Which journal.
+    #[command(flatten)]
+    pub journal: OfJournal,
+    /// The folder of the archive, which is made where there is none.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Days after its end that a day may be appended to.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = days())]
+    pub hot: u32,
+    /// Days after its end that a day is in the database.
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = days())]
+    pub warm: u32,
+    /// Days after its end that a day waits for consumers; what they have not had by then becomes their dead
+    /// letters.
+    #[arg(long, value_name = "DAYS", default_value_t = 120, value_parser = days())]
+    pub patience: u32,
+    /// Do nothing but bring this day back into the database, for as long as a day is hot.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub restore: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn days() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=36_500)
+}
+
+/// `cronx ledger replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Which journal.
+    #[command(flatten)]
+    pub journal: OfJournal,
+    /// The folder of its archive, for days that are there alone.
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
+    /// Events of this instant or later, such as 2025-11-28T14:00:00Z.
+    #[arg(long, value_name = "INSTANT")]
+    pub from: Option<jiff::Timestamp>,
+    /// Events before this instant.
+    #[arg(long, value_name = "INSTANT")]
+    pub until: Option<jiff::Timestamp>,
+    /// Events of this aggregate alone.
+    #[arg(long, value_name = "NAME")]
+    pub aggregate: Option<String>,
+    /// A consumer's dead letters instead, each with its reason.
+    #[arg(long, value_name = "CONSUMER", conflicts_with = "archive")]
+    pub dead: Option<String>,
 }
 
 /// Which ledger.

@@ -5,6 +5,7 @@
 
 mod breakers;
 mod daemon;
+mod journal;
 mod ledger;
 mod server;
 mod shards;

@@ -54,7 +54,8 @@ fn deny() -> Result<()> {
         process::run(&mut workspace::install("cargo-deny"))?;
     }
     println!("advisories are left out: they need the network, and change without a change here");
-    cargo(&["deny", "check", "licenses", "bans", "sources"])?;
+    let all = ["--workspace", "--all-features"];
+    cargo(&[&["deny"], &all[..], &["check", "licenses", "bans", "sources"]].concat())?;
     if has_probes() { deny_probes() } else { Ok(()) }
 }
 

@@ -15,7 +15,7 @@ use crate::apt::{self, Need};
 use crate::{process, workspace};
 
 /// Witnesses and loads of the live tests, and servers that tests start for themselves.
-pub(crate) const NEEDS: [Need; 11] = [
+pub(crate) const NEEDS: [Need; 12] = [
     Need { program: "runqlat", package: "libbpf-tools" },
     Need { program: "perf", package: "linux-perf" },
     Need { program: "hackbench", package: "rt-tests" },
@@ -26,14 +26,16 @@ pub(crate) const NEEDS: [Need; 11] = [
     Need { program: "mariadbd", package: "mariadb-server-core" },
     Need { program: "pg_createcluster", package: "postgresql" },
     Need { program: "redis-server", package: "redis-server" },
+    Need { program: "nats-server", package: "nats-server" },
     // It comes with the header, whose folder is another on each machine.
     Need { program: "dtrace", package: "systemtap-sdt-dev" },
 ];
 
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
 
-/// Stores of the ledger's that need a server.
-pub(crate) const SERVERS: &str = "cronx-ledger/mariadb,cronx-ledger/postgres,cronx-ledger/redis";
+/// Stores of the ledger's and sinks of its journal that need a server.
+pub(crate) const SERVERS: &str = "cronx-ledger/archive,cronx-ledger/kafka,cronx-ledger/mariadb,cronx-ledger/nats,\
+    cronx-ledger/postgres,cronx-ledger/redis";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 

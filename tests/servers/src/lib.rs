@@ -36,16 +36,20 @@ pub struct Server {
 /// Whether the test can go on; where a server is not installed it is skipped, and says so.
 pub fn needs(test: &str, server: Option<Server>, what: &str) -> Option<Server> {
     if server.is_none() {
-        let reason = format!("{what} is not installed");
-        let demanded = std::env::var("CRONX_LIVE").is_ok_and(|live| live == "demand");
-        assert!(!demanded, "{test} was demanded: {reason}");
-        println!("skipped: {test}: {reason}");
-        if let Some(path) = std::env::var_os("CRONX_SKIPPED") {
-            let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
-            writeln!(file, "{test}: {reason}").unwrap();
-        }
+        skip(test, &format!("{what} is not installed"));
     }
     server
+}
+
+/// The test cannot go on.
+pub fn skip(test: &str, reason: &str) {
+    let demanded = std::env::var("CRONX_LIVE").is_ok_and(|live| live == "demand");
+    assert!(!demanded, "{test} was demanded: {reason}");
+    println!("skipped: {test}: {reason}");
+    if let Some(path) = std::env::var_os("CRONX_SKIPPED") {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(file, "{test}: {reason}").unwrap();
+    }
 }
 
 /// A program by its name: on the path, or where Debian keeps PostgreSQL's.
@@ -202,5 +206,17 @@ fn redis_command(folder: &Path, port: u16) -> Option<Command> {
     let mut command = Command::new(program("redis-server")?);
     command.arg(folder.join("redis.conf")).args(["--bind", "127.0.0.1", "--port"]);
     command.arg(port.to_string());
+    Some(command)
+}
+
+/// NATS with JetStream; `None` if it is not installed.
+pub fn nats() -> Option<Server> {
+    Server::start(folder(), nats_command, listens, Signal::SIGTERM)
+}
+
+fn nats_command(folder: &Path, port: u16) -> Option<Command> {
+    let mut command = Command::new(program("nats-server")?);
+    command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream"]);
+    command.arg("--store_dir").arg(folder.join("streams"));
     Some(command)
 }

@@ -27,7 +27,7 @@ const OURS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates of others that stand in these rooms alone.
-const THEIRS: [(&str, &[&str]); 13] = [
+const THEIRS: [(&str, &[&str]); 16] = [
     ("aya", &["collector", "probes-ebpf/abi"]),
     // What a bench measures with has empty programs to load.
     ("aya-obj", &["collector", "bench"]),
@@ -43,6 +43,9 @@ const THEIRS: [(&str, &[&str]); 13] = [
     ("tokio-postgres", &["ledger"]),
     ("deadpool-postgres", &["ledger"]),
     ("mysql_async", &["ledger"]),
+    ("object_store", &["ledger"]),
+    ("async-nats", &["ledger"]),
+    ("rdkafka", &["ledger"]),
     // The root package is the room without a name.
     ("anyhow", &["", "daemon", "xtask", "tests/score"]),
 ];
