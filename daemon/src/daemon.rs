@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::breakers::Breakers;
@@ -201,8 +202,9 @@ impl Daemon {
         let busy: u64 = self.told.set.views().iter().map(|view| view.status.busy).sum();
         let waits = format!("draining: {} may take {most:?}", count(busy as usize, "run"));
         (self.log)(&Event::Note(&waits));
+        let (some, all) = oneshot::channel();
         let part = self.part.as_ref().map(|(part, _)| Arc::clone(part));
-        let giving = part.clone().map(|part| tokio::spawn(async move { part.withdraw().await }));
+        let giving = part.map(|part| tokio::spawn(async move { part.withdraw(all).await }));
         let drained = self.drain(most, signals).await;
         let patience = match drained {
             Drained::Hurried => Duration::ZERO,
@@ -210,11 +212,10 @@ impl Daemon {
         };
         let groups = Arc::clone(&self.groups);
         let ended = tokio::task::block_in_place(move || groups.end_all(patience));
+        drop(some);
         if let Some(giving) = giving {
-            giving.abort();
-        }
-        if let Some(part) = part {
-            part.end().await;
+            // One that panicked has given back what it has; the rest lapses.
+            let _ = giving.await;
         }
         let text = match drained {
             Drained::Whole if ended == 0 => "drained".to_owned(),

@@ -8,6 +8,7 @@ use anyhow::{Error, anyhow};
 use cronx_ledger::Shards;
 use cronx_ledger::shards::Change;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::spawn_blocking;
 
 use crate::log::{Event, Log, count};
@@ -88,9 +89,10 @@ impl Part {
         }
     }
 
-    /// Takes none any more, and lets others have each as soon as nothing of it runs: for a daemon that begins
-    /// nothing more.
-    pub(crate) async fn withdraw(&self) {
+    /// Takes none any more, and lets others have each as soon as nothing of it runs, and all that are left
+    /// once `all` is dropped: for a daemon that begins nothing more. It is not to be cancelled: what is on its
+    /// way back would lapse only.
+    pub(crate) async fn withdraw(&self, mut all: oneshot::Receiver<()>) {
         if let Err(error) = self.shards.withdraw().await {
             self.note(&format!("others are not told that this one ends: {error}"));
         }
@@ -98,18 +100,16 @@ impl Part {
         for &shard in &ours {
             self.shards.close(shard);
         }
-        while !ours.is_empty() {
-            for shard in ours.extract_if(.., |shard| !self.set.is_busy(*shard)) {
+        loop {
+            let at_once = all.try_recv() != Err(TryRecvError::Empty);
+            let mut goes = |shard: &mut u32| at_once || !self.set.is_busy(*shard);
+            for shard in ours.extract_if(.., &mut goes) {
                 self.give_back(shard).await;
             }
+            if ours.is_empty() {
+                return;
+            }
             tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Lets others have all that is left.
-    pub(crate) async fn end(&self) {
-        for shard in self.shards.ours() {
-            self.give_back(shard).await;
         }
     }
 }
