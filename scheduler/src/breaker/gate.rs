@@ -42,12 +42,14 @@ impl Gate {
     }
 
     /// Lets a call through, if there is nothing to decide.
+    #[inline]
     pub(crate) fn is_passed(&self) -> Option<Permit> {
         let word = self.word.load(Ordering::Acquire);
         (word & CLOSED != 0).then(|| Permit::usual(word >> BITS))
     }
 
     /// Whether it makes no difference that a call with this permit succeeded.
+    #[inline]
     pub(crate) fn is_settled_for(&self, permit: Permit) -> bool {
         self.word.load(Ordering::Acquire) == permit.generation() << BITS | CLOSED | SETTLED
     }

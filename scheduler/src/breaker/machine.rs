@@ -76,6 +76,7 @@ pub struct Rejected {
 
 impl Permit {
     /// Of a closed breaker that has turned so often.
+    #[inline]
     pub(super) fn usual(generation: u64) -> Self {
         Self { generation, probe: None }
     }
@@ -85,6 +86,7 @@ impl Permit {
         self.probe.is_some()
     }
 
+    #[inline]
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }

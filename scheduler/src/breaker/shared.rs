@@ -116,16 +116,28 @@ impl Breaker {
 
     /// Whether a call may go. What was decided is added to `log`, here and in what follows: a rejection,
     /// and each turn.
+    // The healthy case is some instructions, of which its caller knows what becomes: so it stands there, here
+    // and at the end of a call.
+    #[inline]
     pub fn ask(
         &self,
         now: Mono,
         trace: Option<TraceId>,
         log: &mut Vec<Record>,
     ) -> Result<Call<'_>, Rejected> {
-        let call = |permit| Call { breaker: self, trace, permit };
-        if let Some(permit) = self.gate.is_passed() {
-            return Ok(call(Some(permit)));
+        match self.gate.is_passed() {
+            Some(permit) => Ok(Call { breaker: self, trace, permit: Some(permit) }),
+            None => self.decide_on_call(now, trace, log),
         }
+    }
+
+    fn decide_on_call(
+        &self,
+        now: Mono,
+        trace: Option<TraceId>,
+        log: &mut Vec<Record>,
+    ) -> Result<Call<'_>, Rejected> {
+        let call = |permit| Call { breaker: self, trace, permit };
         let asked = self.decide(trace, log, |machine, turns| {
             let asked = machine.ask(now, turns);
             let event = match asked {
@@ -143,6 +155,13 @@ impl Breaker {
         }
     }
 
+    /// Whether it makes no difference to be told of that.
+    #[inline]
+    fn is_as_usual(&self, permit: Permit, ended: Ended, took: Duration) -> bool {
+        let slow = self.rules.slow.is_some_and(|slow| took > slow.after);
+        ended == Ended::Succeeded && !slow && self.gate.is_settled_for(permit)
+    }
+
     fn tell(
         &self,
         (permit, trace): (Permit, Option<TraceId>),
@@ -151,10 +170,6 @@ impl Breaker {
         now: Mono,
         log: &mut Vec<Record>,
     ) {
-        let slow = self.rules.slow.is_some_and(|slow| took > slow.after);
-        if ended == Ended::Succeeded && !slow && self.gate.is_settled_for(permit) {
-            return;
-        }
         self.decide(trace, log, |machine, turns| {
             let counted = machine.tell(permit, ended, took, now, turns);
             ((), Some(Event::Told { permit, ended, took, counted }))
@@ -242,14 +257,17 @@ impl Breaker {
 
 impl Call<'_> {
     /// It ended so, took so long, and it is now.
+    #[inline]
     pub fn end(mut self, ended: Ended, took: Duration, now: Mono, log: &mut Vec<Record>) {
-        if let Some(permit) = self.permit.take() {
+        let permit = self.permit.take();
+        if let Some(permit) = permit.filter(|&it| !self.breaker.is_as_usual(it, ended, took)) {
             self.breaker.tell((permit, self.trace), ended, took, now, log);
         }
     }
 }
 
 impl Drop for Call<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
             // The machine knows how late it is at least.
