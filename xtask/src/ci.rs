@@ -46,7 +46,8 @@ fn format() -> Result<()> {
 
 fn clippy() -> Result<()> {
     apt::provide(&apt::BUILD)?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"])
+    let whole = workspace::WHOLE;
+    cargo(&[&["clippy"], &whole[..], &["--all-targets", "--", "-Dwarnings"]].concat())
 }
 
 fn deny() -> Result<()> {

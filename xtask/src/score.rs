@@ -23,8 +23,7 @@ pub(crate) fn run(short: bool, cases: &[String]) -> Result<()> {
         bail!("causes are injected as root: run this as root, on a machine that is yours");
     }
     apt::provide(&NEEDS)?;
-    // The whole workspace, as `test` does it, so that each dependency is built once.
-    process::run(workspace::cargo().args(["build", "--workspace", "--bins"]))?;
+    workspace::build()?;
     let target = workspace::target()?;
     let built = target.join("debug");
     let mut score = Command::new(built.join("cronx-score"));

@@ -1,7 +1,4 @@
 //! `cargo xtask test`: every test, and a word on each live one that was skipped.
-//!
-//! Every cargo command here selects the whole workspace, so that each dependency is built once,
-//! with one set of features.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -31,11 +28,9 @@ pub(crate) const NEEDS: [Need; 12] = [
     Need { program: "dtrace", package: "systemtap-sdt-dev" },
 ];
 
+/// One kernel, one at a time: these would see their neighbour's load.
+const ALONE: [&str; 2] = ["daemon", "live"];
 const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
-
-/// Stores of the ledger's and sinks of its journal that need a server.
-pub(crate) const SERVERS: &str = "cronx-ledger/archive,cronx-ledger/kafka,cronx-ledger/mariadb,cronx-ledger/nats,\
-    cronx-ledger/postgres,cronx-ledger/redis";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -57,28 +52,27 @@ pub(crate) fn run(demand: bool) -> Result<()> {
         Live { skipped: workspace::target()?.join("skipped-tests.txt"), demanded, probes: "" };
     forget(&live.skipped)?;
     // The tests run the command and the actors, and build neither.
-    cargo(&live, &["build", "--workspace", "--bins"], &[])?;
-    cargo(&live, &["test", "--workspace", "--lib", "--bins"], &[])?;
-    cargo(&live, &["test", "--workspace", "--doc"], &[])?;
-    cargo(&live, &["test", "--workspace", "--features", SERVERS, "--test", "ledger"], &[])?;
-    if workspace::has_integration_tests()? {
-        // One kernel, one at a time: a live test would see its neighbour's load. With each object in
-        // turn: the kernel here may take both, others take only one.
-        // What a gate makes of recordings does not depend on who made them.
-        let both: [(&str, &str, &[&str]); 2] =
-            [("tp_btf", "*", &["--test-threads=1"]), ("legacy", "live", &LEGACY)];
-        for (probes, tests, to_tests) in both {
-            println!("\nlive tests with the probes {probes}");
-            let words = ["test", "--workspace", "--test", tests];
-            cargo(&Live { probes, ..live.clone() }, &words, to_tests)?;
-        }
+    workspace::build()?;
+    cargo(&live, &["--lib", "--bins"], &[])?;
+    cargo(&live, &["--doc"], &[])?;
+    let all = workspace::integration_tests()?;
+    let together = all.iter().map(String::as_str).filter(|name| !ALONE.contains(name));
+    let together: Vec<_> = together.flat_map(|name| ["--test", name]).collect();
+    cargo(&live, &together, &[])?;
+    cargo(&live, &["--test", "daemon"], &["--test-threads=1"])?;
+    // With each object in turn: the kernel here may take both, others take only one. What a gate makes of
+    // recordings does not depend on who made them.
+    let both: [(&str, &[&str]); 2] = [("tp_btf", &["--test-threads=1"]), ("legacy", &LEGACY)];
+    for (probes, to_tests) in both {
+        println!("\nlive tests with the probes {probes}");
+        cargo(&Live { probes, ..live.clone() }, &["--test", "live"], to_tests)?;
     }
     close(&live)
 }
 
-fn cargo(live: &Live, words: &[&str], to_tests: &[&str]) -> Result<()> {
+fn cargo(live: &Live, tests: &[&str], to_tests: &[&str]) -> Result<()> {
     let mut command = workspace::cargo();
-    command.args(words).env("CRONX_SKIPPED", &live.skipped);
+    command.arg("test").args(workspace::WHOLE).args(tests).env("CRONX_SKIPPED", &live.skipped);
     if !live.probes.is_empty() {
         command.env("CRONX_PROBES", live.probes);
     }

@@ -23,11 +23,24 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The program of a test target, built as `cargo xtask test` builds it.
-pub(crate) fn test_program(target: &str, features: &[&str]) -> Result<PathBuf> {
+/// All packages, with stores of the ledger's and sinks of its journal that need a server: whatever is built
+/// for tests is built so, that each dependency is built once, with one set of features.
+pub(crate) const WHOLE: [&str; 2] = [
+    "--workspace",
+    "--features=cronx-ledger/archive,cronx-ledger/kafka,cronx-ledger/mariadb,cronx-ledger/nats,\
+        cronx-ledger/postgres,cronx-ledger/redis",
+];
+
+/// Builds the command, and the actors.
+pub(crate) fn build() -> Result<()> {
+    process::run(cargo().arg("build").args(WHOLE).arg("--bins"))
+}
+
+/// The program of a test target.
+pub(crate) fn test_program(target: &str) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["test", "--workspace", "--test", target, "--no-run", "--message-format=json"]);
-    let messages = process::output(build.args(features))?;
+    build.arg("test").args(WHOLE).args(["--test", target, "--no-run", "--message-format=json"]);
+    let messages = process::output(&mut build)?;
     executable(&messages, target).with_context(|| format!("cargo built no program of {target}"))
 }
 
@@ -52,12 +65,13 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(folder))
 }
 
-/// Whether any crate has a `tests/` of its own: cargo calls it an error to ask for what is not.
-pub(crate) fn has_integration_tests() -> Result<bool> {
+/// The test targets of all packages, by name.
+pub(crate) fn integration_tests() -> Result<Vec<String>> {
     let metadata = metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    let mut targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
-    Ok(targets.any(|target| target["kind"][0] == "test"))
+    let targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    Ok(tests.filter_map(|test| test["name"].as_str().map(str::to_owned)).collect())
 }
 
 fn metadata() -> Result<Value> {

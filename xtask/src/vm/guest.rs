@@ -47,8 +47,8 @@ pub(super) fn contents(folder: &Path) -> Result<Vec<Entry>> {
 
 /// Builds the command, the actor and the live tests, as `cargo xtask test` does. Gives the tests' program.
 fn build() -> Result<PathBuf> {
-    process::run(workspace::cargo().args(["build", "--workspace", "--bins"]))?;
-    workspace::test_program("live", &[])
+    workspace::build()?;
+    workspace::test_program("live")
 }
 
 /// A program without its debug information, which the guest has no memory for.

@@ -30,7 +30,7 @@ struct Batch {
 
 pub(super) fn run(extent: &Extent) -> Result<()> {
     apt::provide(&test::NEEDS)?;
-    let program = workspace::test_program("ledger", &["--features", test::SERVERS])?;
+    let program = workspace::test_program("ledger")?;
     let path = results()?.join("ledger-kill.jsonl");
     let subject = Subject::of(&format!("{STORES:?}"), &[&program])?;
     let mut journal = Journal::<Batch>::open(&path, &subject, extent.seed, extent.fresh)?;
