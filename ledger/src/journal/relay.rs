@@ -183,7 +183,7 @@ impl<S: Sink> Relay<S> {
         }
     }
 
-    async fn measure(&self) {
+    async fn measure(&mut self) {
         let lag = async {
             let backlog = self.journal.backlog(self.consumer.clone()).await?;
             let now = self.journal.now().await?;
@@ -219,7 +219,7 @@ impl<S: Sink> Relay<S> {
     }
 
     /// What is known before anything is sent.
-    async fn known(&self, page: &[Event]) -> Result<Vec<Fate>, Error> {
+    async fn known(&mut self, page: &[Event]) -> Result<Vec<Fate>, Error> {
         let aggregates: BTreeSet<_> = page.iter().map(|event| event.aggregate.clone()).collect();
         let aggregates = aggregates.into_iter().collect();
         let parked = self.journal.parked(self.consumer.clone(), aggregates).await?;

@@ -123,8 +123,18 @@ impl Server {
 
     /// As if the machine had lost power, and come back.
     pub fn kill_and_start(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// As if the machine had lost power.
+    pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().unwrap();
+    }
+
+    /// The power is back.
+    pub fn start_again(&mut self) {
         let command = (self.command)(self.folder.path(), self.port).unwrap();
         self.child = spawn(command, self.folder.path());
         self.answers();
@@ -133,6 +143,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // Were it stopped, it would not end.
         self.signal(Signal::SIGCONT);
         self.signal(self.ends_by);

@@ -83,11 +83,14 @@ impl Sink for Nats {
                 sent.push(acked.map_err(|error| judge(&error)));
             }
             let mut answers = Vec::new();
+            // Of all of them together: a server that is gone answers none.
+            let until = tokio::time::Instant::now() + PATIENCE;
             for sent in sent {
                 answers.push(match sent {
-                    Ok(acked) => match acked.await {
-                        Ok(_) => Answer::Taken,
-                        Err(error) => judge(&error),
+                    Ok(acked) => match tokio::time::timeout_at(until, acked.into_future()).await {
+                        Ok(Ok(_)) => Answer::Taken,
+                        Ok(Err(error)) => judge(&error),
+                        Err(late) => Answer::Later(late.to_string()),
                     },
                     Err(answer) => answer,
                 });

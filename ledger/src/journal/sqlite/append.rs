@@ -14,7 +14,8 @@ pub(super) fn place(connection: &Connection) -> String {
 }
 
 /// Appends an event. `transaction` is whatever transaction the connection is in: the event is there when that
-/// is committed, and not before; outside one it is an error. On an error nothing of it is left.
+/// is committed, and not before; outside one it is an error. On an error nothing of it is left. One that has
+/// read and not written yet cannot wait for another's writes, by SQLite's rules: begin it as `IMMEDIATE`.
 pub fn append(transaction: &Connection, draft: &Draft, clock: &Clock) -> Result<Appended, Error> {
     draft.check()?;
     let place = place(transaction);
@@ -38,6 +39,8 @@ pub fn append(transaction: &Connection, draft: &Draft, clock: &Clock) -> Result<
 }
 
 fn within(transaction: &Connection, draft: &Draft, clock: &Clock) -> rusqlite::Result<Appended> {
+    // Whoever writes first can wait for others who write; whoever reads first is refused.
+    transaction.prepare_cached("UPDATE cronx_journal SET position = position")?.execute([])?;
     let (id, fingerprint) = (draft.id.0.to_be_bytes(), draft.fingerprint().0);
     if let Some(before) = before(transaction, &id, &fingerprint)? {
         return Ok(before);

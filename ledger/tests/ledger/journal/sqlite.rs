@@ -25,13 +25,22 @@ pub struct File {
 
 impl File {
     pub fn new() -> Self {
+        let (clock, now) = clock();
+        Self::on(clock, now)
+    }
+
+    /// As time goes by here.
+    pub fn live() -> Self {
+        Self::on(Clock::Own, Arc::default())
+    }
+
+    fn on(clock: Clock, now: Arc<AtomicI64>) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("shop.sqlite");
         let user = Connection::open(&path).unwrap();
         user.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
         install(&user).unwrap();
         install(&user).unwrap();
-        let (clock, now) = clock();
         let journal = Sqlite::open(&path, clock.clone()).unwrap();
         Self { journal, path, clock, now, _folder: folder }
     }

@@ -3,15 +3,18 @@
 use async_nats::jetstream::{self, consumer::DeliverPolicy, stream};
 use cronx_ledger::journal::relay::{Nats, Options, Relay, Turn};
 use cronx_ledger::journal::sqlite::Sqlite;
-use cronx_ledger::journal::{Draft, Journal, Payload, Position};
+use cronx_ledger::journal::{Draft, Event, Journal, Payload, Position, read_line};
 use futures_util::StreamExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{EVENTS, had, history, lives};
-use crate::journal::relay::consumer;
+use crate::journal::relay::{consumer, in_order};
 use crate::journal::sqlite::File;
 use crate::journal::{Stage, draft};
 use cronx_servers::{Server, nats, needs};
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 async fn stream(server: &Server, longest: i32) -> stream::Stream {
     let client = async_nats::connect(format!("nats://127.0.0.1:{}", server.port)).await.unwrap();
@@ -54,6 +57,38 @@ async fn a_stream_has_each_event_once_though_relays_and_the_server_are_killed() 
     let lines = lines(&mut stream(&server, -1).await).await;
     assert_eq!(lines.len(), EVENTS as usize);
     assert_eq!(had(&lines), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_down_for_a_minute_costs_only_lag() {
+    let test = "a_server_that_is_down_for_a_minute_costs_only_lag";
+    let Some(mut server) = needs(test, nats(), "NATS") else { return };
+    stream(&server, -1).await;
+    let file = File::live();
+    let mut relay = super::relay(&file.path, &format!("nats nats://127.0.0.1:{}", server.port));
+    let figures = relay.figures();
+    let running = tokio::spawn(async move { relay.run(|_| ()).await });
+    server.kill();
+    let (since, mut appended) = (Instant::now(), 0);
+    while since.elapsed() < MINUTE {
+        appended += 1;
+        let aggregate = format!("a{}", appended % 3);
+        file.append(vec![draft(appended, &aggregate, None)], true).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The figure is as old as the last try, which waits for an answer.
+    assert!(figures.lag_age() >= MINUTE - Duration::from_secs(20), "{:?}", figures.lag_age());
+    assert!(figures.lag_positions() > 100, "{}", figures.lag_positions());
+    server.start_again();
+    while (figures.lag_positions(), figures.lag_age()) != (0, Duration::ZERO) {
+        assert!(since.elapsed() < MINUTE + super::BOUND, "it does not catch up: {figures:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.abort();
+    let lines = lines(&mut stream(&server, -1).await).await;
+    assert_eq!(lines.len(), appended as usize);
+    let events: Vec<Event> = lines.iter().map(|line| read_line(line).unwrap()).collect();
+    assert_eq!(in_order(&events).values().sum::<u64>(), appended as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
