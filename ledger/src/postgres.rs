@@ -4,6 +4,7 @@
 //! no row has to be made to be locked, and two that ask for one key wait for each other. Tables are in a
 //! schema of their own, `cronx`. An answer that was lost with its connection is asked for again.
 
+mod ask;
 mod once;
 mod schema;
 mod table;
@@ -117,7 +118,7 @@ impl Inner {
 
     async fn act<'a>(&'a self, act: &'a Act) -> Result<Reply, Error> {
         let draw = Fingerprint::of(format!("{act:?}").as_bytes()).0[0];
-        until_answered(&self.place, draw.into(), || Box::pin(table::act(self, act))).await
+        until_answered(&self.place, draw.into(), || Box::pin(ask::act(self, act))).await
     }
 }
 

@@ -77,7 +77,7 @@ async fn a_server_that_is_down_for_a_minute_costs_only_lag() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // The figure is as old as the last try, which waits for an answer.
-    assert!(figures.lag_age() >= MINUTE - Duration::from_secs(20), "{:?}", figures.lag_age());
+    assert!(figures.lag_age() >= Duration::from_secs(40), "{:?}", figures.lag_age());
     assert!(figures.lag_positions() > 100, "{}", figures.lag_positions());
     server.start_again();
     while (figures.lag_positions(), figures.lag_age()) != (0, Duration::ZERO) {
