@@ -26,7 +26,6 @@ use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
 use crate::clock::Clock;
-use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
 use crate::server::{IDLE, PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
@@ -69,7 +68,7 @@ impl Postgres {
             reason: error.to_string(),
         };
         let mut config: tokio_postgres::Config = url.parse().map_err(unreadable)?;
-        config.application_name("cronx").connect_timeout(PATIENCE);
+        config.application_name("cronx").connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE);
         let place = place(&config);
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, NoTls, manager);
@@ -117,8 +116,7 @@ impl Inner {
     }
 
     async fn act<'a>(&'a self, act: &'a Act) -> Result<Reply, Error> {
-        let draw = Fingerprint::of(format!("{act:?}").as_bytes()).0[0];
-        until_answered(&self.place, draw.into(), || Box::pin(ask::act(self, act))).await
+        until_answered(&self.place, act, || Box::pin(ask::act(self, act))).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! A ledger in Redis: fast, shared by many machines, and as durable as that server is made.
 //!
-//! Claims, renewals and ends take one round trip: one script writes if all is as its asker believed, and else
+//! Claims, renewals and ends take one round trip: a script writes if all is as its asker believed, and else
 //! says what there is. Only the server's clock counts. Connections are not encrypted. It is for one server, with
 //! replicas or without, and not for Redis Cluster.
 //!
@@ -43,7 +43,6 @@ use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
 use crate::clock::Clock;
-use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
 use crate::server::{PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
@@ -75,6 +74,7 @@ pub struct Redis(Arc<Inner>);
 struct Inner {
     connection: ConnectionManager,
     script: Script,
+    claim: Script,
     /// What the server says of itself as long as it is the one that we met, and has forgotten nothing.
     ledger: String,
     clock: Clock,
@@ -102,10 +102,16 @@ impl Redis {
         let mut connection = connection.map_err(failed("connect to", &place))?;
         keeps_what_it_has(&mut connection, &place).await?;
         let ledger = open(&mut connection, options.makes, &place).await?;
-        let script = Script::new(include_str!("redis/act.lua"));
+        let [script, claim] =
+            [include_str!("redis/act.lua"), include_str!("redis/claim.lua")].map(Script::new);
+        for script in [&script, &claim] {
+            let load = script.prepare_invoke();
+            load.load_async(&mut connection).await.map_err(failed("open", &place))?;
+        }
         let (clock, runtime) = (options.clock, Handle::current());
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
-        Ok(Self(Arc::new(Inner { connection, script, ledger, clock, place, runtime, turns })))
+        let inner = Inner { connection, script, claim, ledger, clock, place, runtime, turns };
+        Ok(Self(Arc::new(inner)))
     }
 }
 
@@ -198,8 +204,7 @@ impl Ledger for Redis {
 
 impl Inner {
     async fn act<'a>(&'a self, act: &'a Act) -> Result<Reply, Error> {
-        let draw = Fingerprint::of(format!("{act:?}").as_bytes()).0[0];
-        until_answered(&self.place, draw.into(), || Box::pin(ask::act(self, act))).await
+        until_answered(&self.place, act, || Box::pin(ask::act(self, act))).await
     }
 
     fn forgotten(&self) -> Error {

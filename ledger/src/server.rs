@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::Error;
-use crate::act::Reply;
+use crate::act::{Act, Reply};
+use crate::fingerprint::Fingerprint;
 use crate::store::Pending;
 
 /// How often a question is asked if its connection breaks.
@@ -16,11 +17,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer that is not one of a broken connection. What was asked and answered by
-/// nobody may have been done: asked again, it has the same answer. `draw` is any number, so that those that
-/// failed together do not return together.
+/// nobody may have been done: asked again, it has the same answer. Those that failed together do not return
+/// together.
 pub(crate) async fn until_answered<'a>(
     place: &'a str,
-    draw: u64,
+    act: &Act,
     ask: impl Fn() -> Pending<'a, Reply> + Send,
 ) -> Result<Reply, Error> {
     let mut tried = 1;
@@ -28,6 +29,7 @@ pub(crate) async fn until_answered<'a>(
         let asked = tokio::time::timeout(PATIENCE, ask()).await;
         match asked.unwrap_or_else(|late| Err(unavailable("ask", place, &late))) {
             Err(Error::Unavailable { .. }) if tried < TRIES => {
+                let draw = u64::from(Fingerprint::of(format!("{act:?}").as_bytes()).0[0]);
                 let most = 40 << (2 * tried);
                 let wait = most / 2 + draw.rotate_left(8 * tried) % (most / 2);
                 tokio::time::sleep(Duration::from_millis(wait)).await;

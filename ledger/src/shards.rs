@@ -5,9 +5,9 @@
 //!                                            └─ seat      a lease too: who has one, lives
 //! ```
 //! Each owner has a *seat*, so that all can count who lives, and may have `shards / owners` of the shards,
-//! rounded up. Three times in a lease he looks: takes what nobody has as far as he may have it, and is asked
-//! for what he has above that. A shard whose owner is gone is taken when its lease has lapsed and somebody
-//! looks: within two leases.
+//! rounded up. Three times in a lease, and when another's ends, he looks: takes what nobody has as far as he
+//! may have it, and is asked for what he has above that. A shard whose owner is gone is taken when its lease
+//! has lapsed and somebody looks: within two leases.
 //!
 //! There is no agreement among owners but through the store: every claim, and every cursor, is written in one
 //! transaction that checks the fence of the shard. So whoever has lost a shard and does not know it is

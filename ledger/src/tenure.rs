@@ -148,15 +148,16 @@ async fn keep(
         }
         let (key, fence) = (guard.key.clone(), guard.fence);
         let renew = ledger.act(Act::Renew { key, fence, lease: length });
-        wait = match timeout_at(end.into(), renew).await {
+        // One that hangs is asked anew while there is time: its answer may be lost on the way.
+        wait = match timeout_at(end.min(asked + length / 3).into(), renew).await {
             Ok(Ok(Reply::Verdict(Verdict::Kept))) => {
                 last = asked;
                 tell.send_replace(Some(last));
                 length / 3
             }
-            Ok(Ok(_)) | Err(_) => return,
+            Ok(Ok(_)) => return,
             // It may answer again before it is too late.
-            Ok(Err(_)) => length / 12,
+            Ok(Err(_)) | Err(_) => length / 12,
         };
     }
 }

@@ -58,7 +58,10 @@ pub(super) async fn settle(inner: &Inner, makes: bool) -> Result<(), Error> {
         (true, true) => {
             let sql = "SELECT max(version) FROM cronx.ledger";
             let row = transaction.query_one(sql, &[]).await.map_err(failed("read", place))?;
-            let found = row.get::<_, Option<i64>>(0).unwrap_or(i64::MAX);
+            let Ok(Some(found)) = row.try_get::<_, Option<i64>>(0) else {
+                let found = "its 'cronx.ledger' has no version of ours".to_owned();
+                return Err(Error::Foreign { place: place.clone(), found });
+            };
             if found > SCHEMA {
                 return Err(Error::Newer { place: place.clone(), found, known: SCHEMA });
             }

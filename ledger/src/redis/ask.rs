@@ -1,18 +1,20 @@
 //! Asking the server: a guess first, and then what it says.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cronx_scheduler::{Course, Utc};
 use tokio::sync::MutexGuard;
 
-use super::plan::{Plan, SECOND, instant};
+use super::plan::{Plan, SECOND, hex, instant};
 use super::read::{Cells, course_of, entry_of};
 use super::{Inner, TURNS, failed};
 use crate::Error;
 use crate::act::{Act, Change, Outcome, Reply, Seen, Wants};
-use crate::claim::{Entry, Fence};
+use crate::claim::{Claim, Entry, Fence, State};
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
+use crate::row::EntryRow;
 use crate::server::unavailable;
 
 /// How often others may be quicker.
@@ -28,19 +30,32 @@ pub(super) async fn act(inner: &Inner, act: &Act) -> Result<Reply, Error> {
     let wants = act.wants();
     let mut courses = turn(inner, wants.course).await;
     let known = wants.course.zip(courses.as_ref()).and_then(|(job, courses)| courses.get(job));
-    let mut plan = Plan::guess(act, known);
+    let mut answer = first(inner, act, &wants, known).await?;
     for _ in 0..TRIES {
-        let Answer { is_written, seen } = ask(inner, &wants, plan.as_ref()).await?;
-        let outcome = act.on(&seen);
-        if is_written || outcome.is_empty() {
+        let outcome = act.on(&answer.seen);
+        if answer.is_written || outcome.is_empty() {
             if let Some((job, courses)) = wants.course.zip(courses.as_mut()) {
-                remember(courses, job, seen.course, outcome.course);
+                remember(courses, job, answer.seen.course, outcome.course);
             }
             return Ok(outcome.reply);
         }
-        plan = Some(Plan::of(act, &seen, &outcome));
+        let plan = Plan::of(act, &answer.seen, &outcome);
+        answer = ask(inner, &wants, Some(&plan)).await?;
     }
     Err(unavailable("write", &inner.place, "others write the same at once"))
+}
+
+/// Asks with a guess of what there is.
+async fn first(
+    inner: &Inner,
+    act: &Act,
+    wants: &Wants<'_>,
+    course: Option<&Course>,
+) -> Result<Answer, Error> {
+    match act {
+        Act::Claim { key, claim } => self::claim(inner, wants, key, claim).await,
+        _ => ask(inner, wants, Plan::guess(act, course).as_ref()).await,
+    }
 }
 
 impl Outcome {
@@ -81,6 +96,26 @@ async fn ask(inner: &Inner, wants: &Wants<'_>, plan: Option<&Plan>) -> Result<An
     if let Some(plan) = plan {
         question.arg(plan.texts());
     }
+    let told = question.invoke_async::<Told>(&mut inner.connection.clone()).await;
+    read(told.map_err(failed("ask", &inner.place))?, wants, &inner.place)
+}
+
+/// That there is none.
+async fn claim(
+    inner: &Inner,
+    wants: &Wants<'_>,
+    key: &Key,
+    claim: &Claim,
+) -> Result<Answer, Error> {
+    let (owner, bid) = (Arc::clone(&claim.owner), claim.bid);
+    let state = State::InFlight { owner, bid, until: Utc::MAX };
+    let (fingerprint, since) = (claim.fingerprint, Utc(0));
+    let entry = Entry { fence: Fence::default(), attempt: 1, fingerprint, state, since };
+    let EntryRow { key, job, fingerprint, state, said, bid, .. } = EntryRow::of(key, &entry);
+    let mut question = inner.claim.prepare_invoke();
+    question.arg(&inner.ledger).arg(&instant(inner.clock.told())[..]).arg(key);
+    question.arg(job.unwrap_or_default()).arg(hex(fingerprint)).arg(state).arg(said).arg(hex(bid));
+    question.arg(claim.lease.as_secs()).arg(claim.lease.subsec_nanos());
     let told = question.invoke_async::<Told>(&mut inner.connection.clone()).await;
     read(told.map_err(failed("ask", &inner.place))?, wants, &inner.place)
 }

@@ -40,10 +40,7 @@ impl Plan {
     /// by that fence. `None` if a guess would be too bold.
     pub(super) fn guess(act: &Act, course: Option<&Course>) -> Option<Self> {
         match act {
-            Act::Claim { .. } => Some(Self::of_absent(act, None)),
-            Act::Begin { .. } | Act::Skip { .. } => {
-                course.map(|course| Self::of_absent(act, Some(course)))
-            }
+            Act::Begin { .. } | Act::Skip { .. } => course.map(|it| Self::of_absent(act, it)),
             Act::Renew { key, fence, lease } => {
                 Some(Self::of_held(key, *fence, vec![("until", from_now(*lease))]))
             }
@@ -51,18 +48,18 @@ impl Plan {
                 Some(Self::of_held(key, *fence, end(DONE, result)))
             }
             Act::Fail { key, fence, why } => Some(Self::of_held(key, *fence, end(FAILED, why))),
-            Act::Join { .. } | Act::Forget { .. } => None,
+            Act::Claim { .. } | Act::Join { .. } | Act::Forget { .. } => None,
         }
     }
 
     /// As the rules have it at the beginning of time, so that instants are times from now.
-    fn of_absent(act: &Act, course: Option<&Course>) -> Self {
+    fn of_absent(act: &Act, course: &Course) -> Self {
         let held = |fence| {
             let state = State::InFlight { owner: "".into(), bid: Bid(0), until: Utc::MAX };
             Entry { fence, attempt: 1, fingerprint: None, state, since: Utc(0) }
         };
         let guard = act.guard().map(|guard| held(guard.fence));
-        let seen = Seen { course: course.cloned(), guard, ..Seen::default() };
+        let seen = Seen { course: Some(course.clone()), guard, ..Seen::default() };
         let mut plan = Self { as_of: None, ..Self::of(act, &seen, &act.on(&seen)) };
         for (field, value) in plan.entries.iter_mut().flat_map(|write| &mut write.fields) {
             match *field {
@@ -178,13 +175,13 @@ fn from_now(time: Duration) -> String {
 
 fn lease(act: &Act) -> Duration {
     match act {
-        Act::Claim { claim, .. } | Act::Begin { claim, .. } => claim.lease,
+        Act::Begin { claim, .. } => claim.lease,
         _ => Duration::ZERO,
     }
 }
 
 /// Of two digits each; nothing for none.
-fn hex(bytes: Option<Vec<u8>>) -> String {
+pub(super) fn hex(bytes: Option<Vec<u8>>) -> String {
     let mut text = String::new();
     for byte in bytes.unwrap_or_default() {
         write!(text, "{byte:02x}").expect("a text takes what is written to it");

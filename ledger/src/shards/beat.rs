@@ -1,13 +1,14 @@
-//! What an owner does three times in a lease: he looks who lives and what is free, and takes his share.
+//! What an owner does three times in a lease, and when another's ends: he looks who lives and what is free, and
+//! takes his share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use cronx_scheduler::Utc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
-use super::spread::{is_alive, order, share};
+use super::spread::{ends_in, is_alive, order, share};
 use super::{Change, Held, Shards, State};
 use crate::Error;
 use crate::claim::{Entry, State as Standing};
@@ -19,45 +20,53 @@ const SEAT: &str = "member.";
 const SHARD: &str = "shard.";
 /// A shard that was asked for and not given back is asked for again after so many leases.
 const ASKS_AGAIN: u32 = 3;
+/// What ends at an instant has ended after it.
+const JUST_AFTER: Duration = Duration::from_millis(1);
 
 /// By number, those that were ever leased.
 type Leased = BTreeMap<u32, Entry>;
 
 /// As long as anybody has the shards.
 pub(super) async fn beats(shards: Weak<Shards>, every: Duration) {
-    let mut beats = interval(every);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = None;
     loop {
-        beats.tick().await;
         let Some(shards) = shards.upgrade() else { return };
         // A store that does not answer may do so at the next; what it does not hear of is lost by itself.
-        let error = shards.beat().await.err();
+        let (next, error) = match shards.beat().await {
+            Ok(next) => (next.map_or(every, |next| every.min(next + JUST_AFTER)), None),
+            Err(error) => (every, Some(error)),
+        };
         let text = error.as_ref().map(Error::to_string);
         if let Some(error) = error.filter(|_| text != failing) {
             let _ = shards.tell.send(Change::Failing(error));
         }
         failing = text;
+        drop(shards);
+        sleep(next).await;
     }
 }
 
 impl Shards {
-    async fn beat(self: &Arc<Self>) -> Result<(), Error> {
-        let Some(seat) = self.seat().await? else { return Ok(()) };
+    /// Says after how long the next lease of anybody's ends that is not renewed: whoever waits for that need
+    /// not wait longer.
+    async fn beat(self: &Arc<Self>) -> Result<Option<Duration>, Error> {
+        let Some(seat) = self.seat().await? else { return Ok(None) };
         let seats = self.leased(SEAT).await?;
-        let Some(now) = self.store_time(&seats, seat) else { return Ok(()) };
+        let Some(now) = self.store_time(&seats, seat) else { return Ok(None) };
         let living = seats.values().filter(|entry| is_alive(entry, now)).count();
         let share = share(self.count, u32::try_from(living).unwrap_or(u32::MAX));
         self.ask_back(share);
         let leased = self.leased(SHARD).await?;
+        let next =
+            seats.values().chain(leased.values()).filter_map(|entry| ends_in(entry, now)).min();
         let is_free = |shard: &u32| leased.get(shard).is_none_or(|entry| !is_alive(entry, now));
         for shard in order(self.count, seat).filter(is_free) {
             if self.state().most_are_held(share) {
-                return Ok(());
+                break;
             }
             self.take(shard).await?;
         }
-        Ok(())
+        Ok(next)
     }
 
     /// The seat that is ours, if there is one to be had.

@@ -1,5 +1,7 @@
 //! Which job is in which shard, and how many shards are whose: functions over plain data.
 
+use std::time::Duration;
+
 use cronx_scheduler::Utc;
 
 use crate::claim::{Entry, State};
@@ -22,7 +24,15 @@ pub(super) fn share(count: u32, living: u32) -> u32 {
 
 /// Whether whoever has it may be alive.
 pub(super) fn is_alive(entry: &Entry, now: Utc) -> bool {
-    matches!(entry.state, State::InFlight { until, .. } if until > now)
+    ends_in(entry, now).is_some()
+}
+
+/// How long he has it still, unless he renews it; nothing if he has it not.
+pub(super) fn ends_in(entry: &Entry, now: Utc) -> Option<Duration> {
+    match entry.state {
+        State::InFlight { until, .. } if until > now => Some(until.since(now)),
+        _ => None,
+    }
 }
 
 /// The order in which the owner of that seat looks at shards: each begins elsewhere, so that those who look

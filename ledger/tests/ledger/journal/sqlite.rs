@@ -30,6 +30,7 @@ impl File {
     }
 
     /// As time goes by here.
+    #[cfg(feature = "nats")]
     pub fn live() -> Self {
         Self::on(Clock::Own, Arc::default())
     }
