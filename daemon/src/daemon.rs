@@ -28,6 +28,8 @@ use crate::trace::Traces;
 
 /// How long the threads have that still do something when all is over.
 const LAST: Duration = Duration::from_millis(500);
+/// A job that could not be added, since the ledger was not there, is tried again after so long.
+const MEND: Duration = Duration::from_secs(10);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -48,6 +50,7 @@ struct Daemon {
     log: Log,
     /// Where others have jobs too.
     part: Option<(Arc<Part>, JoinHandle<Error>)>,
+    mending: JoinHandle<()>,
 }
 
 /// What it is told to do.
@@ -137,7 +140,8 @@ impl Daemon {
             let part = Arc::new(Part { shards, set, log });
             (Arc::clone(&part), tokio::spawn(part.tend(changes)))
         });
-        Ok(Self { start, settings, told, groups, log: Arc::clone(log), part })
+        let mending = tokio::spawn(mend(Arc::clone(&told.set), Arc::clone(log)));
+        Ok(Self { start, settings, told, groups, log: Arc::clone(log), part, mending })
     }
 
     /// Until it is told to stop. An error is of a ledger that has forgotten all.
@@ -195,6 +199,7 @@ impl Daemon {
 
     async fn stop(&self, signals: &mut Signals) {
         notify::stopping();
+        self.mending.abort();
         if let Some((_, tending)) = &self.part {
             tending.abort();
         }
@@ -214,8 +219,13 @@ impl Daemon {
         let ended = tokio::task::block_in_place(move || groups.end_all(patience));
         drop(some);
         if let Some(giving) = giving {
-            // One that panicked has given back what it has; the rest lapses.
-            let _ = giving.await;
+            // What a store that does not answer is not told of lapses by then. One that panicked has given
+            // back what it has.
+            tokio::select! {
+                _ = giving => {}
+                () = tokio::time::sleep(self.settings.lease.0) => {}
+                () = signals.stop() => {}
+            }
         }
         let text = match drained {
             Drained::Whole if ended == 0 => "drained".to_owned(),
@@ -235,6 +245,18 @@ impl Daemon {
         tokio::select! {
             drained = drain => if drained.unwrap_or(false) { Drained::Whole } else { Drained::Late },
             () = signals.stop() => Drained::Hurried,
+        }
+    }
+}
+
+async fn mend(set: Arc<Set>, log: Log) {
+    loop {
+        tokio::time::sleep(MEND).await;
+        let set = Arc::clone(&set);
+        // One that panicked has added what it has.
+        let added = tokio::task::spawn_blocking(move || set.mend()).await.unwrap_or(0);
+        if added > 0 {
+            log(&Event::Note(&format!("added what could not be before: {}", count(added, "job"))));
         }
     }
 }

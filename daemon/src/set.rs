@@ -45,6 +45,8 @@ pub(crate) struct Set {
 struct Here {
     plans: BTreeMap<Arc<str>, Arc<Plan>>,
     running: BTreeMap<Arc<str>, Running>,
+    /// Jobs that were left, as long as something of them may run and others must wait for it.
+    leaving: BTreeMap<Arc<str>, Running>,
     /// The shards whose jobs are here.
     shards: BTreeSet<u32>,
 }
@@ -152,14 +154,16 @@ impl Set {
             if self.is_here(&here, name) {
                 let old = here.running.remove(name);
                 match self.turn(name, old, plan, anew) {
-                    Ok(running) => _ = here.running.insert(Arc::clone(name), running),
-                    Err(error) => {
-                        failed = Some(error);
-                        continue;
+                    Ok(running) => {
+                        here.running.insert(Arc::clone(name), running);
+                        *what += 1;
                     }
+                    Err(error) => failed = Some(error),
                 }
+            } else {
+                *what += 1;
             }
-            *what += 1;
+            // One that could not be added is wanted all the same: see `mend`.
             here.plans.insert(Arc::clone(name), Arc::clone(plan));
         }
         self.has_jobs.store(true, Ordering::Relaxed);
@@ -185,14 +189,25 @@ impl Set {
 
     /// A shard is ours: its jobs go on where the ledger says, with what is [left](Self::leave) of them here.
     /// Gives their number.
-    pub(crate) fn gain(&self, shard: u32, mut left: BTreeMap<Arc<str>, Running>) -> usize {
+    pub(crate) fn gain(&self, shard: u32) -> usize {
         let mut here = self.jobs();
         here.shards.insert(shard);
-        let plans: Vec<_> =
-            here.plans.iter().map(|(name, plan)| (name.clone(), plan.clone())).collect();
+        self.add_missing(&mut here)
+    }
+
+    /// Adds what could not be added when it should; gives how many could now.
+    pub(crate) fn mend(&self) -> usize {
+        self.add_missing(&mut self.jobs())
+    }
+
+    fn add_missing(&self, here: &mut Here) -> usize {
+        let is_missing =
+            |name: &Arc<str>| self.is_here(here, name) && !here.running.contains_key(name);
+        let missing = here.plans.iter().filter(|(name, _)| is_missing(name));
+        let missing: Vec<_> = missing.map(|(name, plan)| (name.clone(), plan.clone())).collect();
         let mut count = 0;
-        for (name, plan) in plans.iter().filter(|(name, _)| self.shard_of(name) == Some(shard)) {
-            let (seats, skipped) = match left.remove(name) {
+        for (name, plan) in &missing {
+            let (seats, skipped) = match here.leaving.remove(name) {
                 Some(old) => (old.seats_of(plan), sum(&old.skipped, &old.job.status().skipped)),
                 None => (plan.limit().map(Seats::new), SkipCounts::default()),
             };
@@ -204,13 +219,15 @@ impl Set {
                 Err(error) => (self.log)(&Event::Note(&format!("{name} is not added: {error}"))),
             }
         }
-        self.set_remedies(&here);
+        if !missing.is_empty() {
+            self.set_remedies(here);
+        }
         count
     }
 
     /// A shard is not ours, or not to be: nothing of its jobs starts here any more, and what runs goes on.
-    /// Gives them.
-    pub(crate) fn leave(&self, shard: u32) -> BTreeMap<Arc<str>, Running> {
+    /// Gives their number.
+    pub(crate) fn leave(&self, shard: u32) -> usize {
         let mut here = self.jobs();
         here.shards.remove(&shard);
         let left: BTreeMap<_, _> =
@@ -220,13 +237,21 @@ impl Set {
             self.watch.pass_on(name);
         }
         self.set_remedies(&here);
-        left
+        let count = left.len();
+        here.leaving.extend(left);
+        count
     }
 
-    /// Whether something of a shard runs here.
+    /// A shard is another's: what still runs of it here is of no more concern.
+    pub(crate) fn forget(&self, shard: u32) {
+        self.jobs().leaving.retain(|name, _| self.shard_of(name) != Some(shard));
+    }
+
+    /// Whether something of a shard runs here, left or not.
     pub(crate) fn is_busy(&self, shard: u32) -> bool {
-        let is_of = |(name, _): &(&Arc<str>, &Running)| self.shard_of(name) == Some(shard);
-        self.jobs().running.iter().filter(is_of).any(|(_, running)| running.is_busy())
+        let here = self.jobs();
+        let mut all = here.running.iter().chain(&here.leaving);
+        all.any(|(name, running)| self.shard_of(name) == Some(shard) && running.is_busy())
     }
 
     fn remove(&self, jobs: &mut BTreeMap<Arc<str>, Running>, name: &Arc<str>) {

@@ -1,6 +1,5 @@
 //! The jobs of a daemon that is one of many: they come and go with the shards that it has.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::spawn_blocking;
 
 use crate::log::{Event, Log, count};
-use crate::set::{Running, Set};
+use crate::set::Set;
 
 /// How long the jobs of a shard that others want may stand still until all of them do. What takes longer keeps
 /// its shard for now.
@@ -51,13 +50,14 @@ impl Part {
     async fn gain(&self, shard: u32) {
         let set = Arc::clone(&self.set);
         // One that panicked has added what it has.
-        let jobs = spawn_blocking(move || set.gain(shard, BTreeMap::new())).await.unwrap_or(0);
+        let jobs = spawn_blocking(move || set.gain(shard)).await.unwrap_or(0);
         self.note(&format!("shard {shard} is ours: {}", count(jobs, "job")));
     }
 
     async fn lose(&self, shard: u32) {
         let set = Arc::clone(&self.set);
-        let left = spawn_blocking(move || set.leave(shard).len()).await.unwrap_or(0);
+        let left = spawn_blocking(move || set.leave(shard)).await.unwrap_or(0);
+        self.set.forget(shard);
         self.note(&format!("shard {shard} is lost: {}", count(left, "job")));
     }
 
@@ -66,14 +66,16 @@ impl Part {
         // Nothing begins from here on, so what does not run now will not.
         self.shards.close(shard);
         let set = Arc::clone(&self.set);
-        let Ok(left) = spawn_blocking(move || set.leave(shard)).await else { return };
+        if spawn_blocking(move || set.leave(shard)).await.is_err() {
+            return;
+        }
         let until = Instant::now() + STANDS_STILL;
-        while left.values().any(Running::is_busy) {
+        while self.set.is_busy(shard) {
             if Instant::now() > until {
                 self.shards.open(shard);
                 let set = Arc::clone(&self.set);
                 // As above.
-                let _ = spawn_blocking(move || set.gain(shard, left)).await;
+                let _ = spawn_blocking(move || set.gain(shard)).await;
                 return;
             }
             tokio::time::sleep(LOOK).await;
@@ -82,7 +84,11 @@ impl Part {
     }
 
     async fn give_back(&self, shard: u32) {
-        match self.shards.give_back(shard).await {
+        self.set.forget(shard);
+        let shards = Arc::clone(&self.shards);
+        // Whoever waits for it may end: what is on its way back is not to lapse only.
+        let given = tokio::spawn(async move { shards.give_back(shard).await }).await;
+        match given.unwrap_or(Ok(())) {
             Ok(()) => self.note(&format!("shard {shard} is given back")),
             // It lapses.
             Err(error) => self.note(&format!("shard {shard} is not given back: {error}")),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Lines, in a file and in the one before it.
@@ -22,7 +23,10 @@ pub(super) fn older(path: &Path) -> PathBuf {
 impl Bounded {
     /// Behind what is there. Each of the two files has so many bytes at most, or one line.
     pub(super) fn open(path: &Path, most: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut options = OpenOptions::new();
+        // A daemon may be root where others may write: a link is nobody's file of ours.
+        options.create(true).append(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+        let file = options.open(path)?;
         let written = file.metadata()?.len();
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file), written, most })
     }
