@@ -35,7 +35,7 @@ const LEGACY: [&str; 3] = ["--test-threads=1", "--skip", "gate"];
 
 /// Stores of the ledger's and sinks of its journal that need a server.
 pub(crate) const SERVERS: &str = "cronx-ledger/archive,cronx-ledger/kafka,cronx-ledger/mariadb,cronx-ledger/nats,\
-    cronx-ledger/postgres,cronx-ledger/redis";
+    cronx-ledger/postgres,cronx-ledger/redis,cronx-ledger/saga";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 

@@ -19,6 +19,7 @@ use super::{definition, id};
 /// Nothing takes longer, on a slow machine that does something else too.
 const BOUND: Duration = Duration::from_mins(1);
 
+type Bad = (&'static str, fn(String) -> Outcome);
 type Act = Box<dyn Fn(&Call, Way) -> Doing<'static> + Send + Sync>;
 
 /// Steps that do what a test wants, and are remembered.
@@ -35,7 +36,7 @@ impl Script {
     }
 
     /// All is well but for these: `do pay` or `undo reserve`, and what they say.
-    fn but(bad: &'static [(&'static str, fn(String) -> Outcome)]) -> Arc<Self> {
+    fn but(bad: &'static [Bad]) -> Arc<Self> {
         Self::new(|call, way| {
             let name = format!("{} {}", way.word(), call.step);
             let said = format!("{name}, attempt {}", call.attempt);

@@ -109,7 +109,7 @@ impl Model {
             match record {
                 Record::Saga(saga) => _ = self.sagas.insert(saga.id.clone(), saga),
                 Record::Gate(Gate { key, is_open: true }) => {
-                    _ = self.gates.entry(key).or_insert(true)
+                    _ = self.gates.entry(key).or_insert(true);
                 }
                 Record::Gate(Gate { key, .. }) => {
                     if let Some(gate) = self.gates.get_mut(&key) {
