@@ -93,7 +93,7 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::Absent => "there is no such saga".to_owned(),
         Refusal::NotStuck(state) => format!("it is {state}, and needs no operator"),
         Refusal::OtherStep(step) => format!("it stopped at '{step}', and not there"),
-        Refusal::Passed => "its pivot is done: there is no way back".to_owned(),
+        Refusal::NoTurn => "it cannot turn back: its pivot is done, or it has".to_owned(),
         Refusal::NoReason => "say why: a reason is kept with what is decided".to_owned(),
         other => format!("it is refused: {other:?}"),
     }

@@ -90,8 +90,8 @@ pub enum Refusal {
     NotStuck(State),
     /// It stopped at another step.
     OtherStep(Arc<str>),
-    /// The pivot is done: there is no way back.
-    Passed,
+    /// It cannot turn back: its pivot is done, or it has.
+    NoTurn,
     /// A person must say why.
     NoReason,
 }
@@ -234,8 +234,8 @@ pub fn operate(saga: &Saga, verb: Verb, step: &str, (who, why): (&str, &str), no
     if verb != Verb::Retry && why.trim().is_empty() {
         return Err(Refusal::NoReason);
     }
-    if verb == Verb::Compensate && saga.has_passed_pivot() {
-        return Err(Refusal::Passed);
+    if !choices(saga).contains(&verb) {
+        return Err(Refusal::NoTurn);
     }
     let mut change = Change::of(saga, now);
     change.saga.why = None;

@@ -326,7 +326,7 @@ fn after_the_pivot_an_operator_goes_forward() {
     let mut lived = stuck(&forward);
     assert_eq!(lived.saga.why, Some(Why::Forward));
     assert_eq!(choices(&lived.saga), [Verb::Retry, Verb::Done, Verb::Skip]);
-    assert_eq!(decided(&mut lived, Verb::Compensate, "ship"), Err(Refusal::Passed));
+    assert_eq!(decided(&mut lived, Verb::Compensate, "ship"), Err(Refusal::NoTurn));
     let other = Refusal::OtherStep("ship".into());
     assert_eq!(decided(&mut lived, Verb::Done, "pay"), Err(other));
     assert_eq!(decided(&mut lived, Verb::Done, "ship"), Ok(State::Completed));
@@ -353,6 +353,7 @@ fn a_compensation_that_fails_for_good_is_an_operators() {
     let mut lived = stuck(&back);
     assert_eq!(lived.saga.why, Some(Why::Compensation));
     assert_eq!(choices(&lived.saga), [Verb::Retry, Verb::Done, Verb::Skip]);
+    assert_eq!(decided(&mut lived, Verb::Compensate, "reserve"), Err(Refusal::NoTurn));
     assert_eq!(decided(&mut lived, Verb::Done, "reserve"), Ok(State::Compensated));
     assert_eq!(lived.saga.steps[0].undone, Deed::Given);
     assert!(!lived.gates[&lived.saga.key(0, Way::Back)]);
