@@ -48,13 +48,7 @@ mod once;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(any(
-    feature = "mariadb",
-    feature = "postgres",
-    feature = "redis",
-    feature = "saga",
-    feature = "sqlite"
-))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod row;
 #[cfg(feature = "saga")]
 pub mod saga;

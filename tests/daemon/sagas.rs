@@ -316,3 +316,22 @@ fn a_ledger_without_sagas_is_refused() {
     daemon.signal(Signal::SIGHUP);
     daemon.says("not reloaded, the jobs are as they were: [job.order] is a saga");
 }
+
+#[test]
+fn the_example_is_a_saga() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::folder(&folder.path().join("state"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/saga.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let check = Command::new(CRONX).args(["run", "--check", path]).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    let shop = folder.path().join("shop").display().to_string();
+    let text = text.replace("/tmp/shop", &shop).replace("@every 10s", "@every 200ms");
+    let daemon = place.start(&text);
+    // It fails in one second of three.
+    daemon.says("order: order of 20");
+    daemon.says(" is compensated");
+    let id = place.names("completed").pop().unwrap();
+    let nominal = id.trim_start_matches("order/").replace(':', "-");
+    assert!(Path::new(&shop).join(format!("reserved.{nominal}")).exists());
+}

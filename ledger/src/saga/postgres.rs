@@ -66,7 +66,7 @@ impl Postgres {
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
             .max_size(options.connections)
-            .post_create(Hook::async_fn(|client, _| Box::pin(limit_idleness(client))))
+            .post_create(Hook::async_fn(|client, _| Box::pin(limit(client))))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
@@ -78,9 +78,12 @@ impl Postgres {
     }
 }
 
-/// A process that is stopped in the middle of a question holds nobody up.
-async fn limit_idleness(client: &ClientWrapper) -> Result<(), HookError> {
-    let set = format!("SET idle_in_transaction_session_timeout = {}", IDLE.as_millis());
+/// A process that is stopped in the middle of a question holds nobody up; an action that never ends keeps its
+/// saga, and nobody's connection.
+async fn limit(client: &ClientWrapper) -> Result<(), HookError> {
+    let (idle, lock) = (IDLE.as_millis(), PATIENCE.as_millis() / 2);
+    let set =
+        format!("SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {lock}");
     client.batch_execute(&set).await.map_err(HookError::Backend)
 }
 
@@ -127,9 +130,6 @@ impl Inner {
     async fn ask(&self, id: &SagaId, question: &Question) -> Result<Reply, Error> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed("ask", &self.place))?;
-        // An action that never ends keeps its saga, and nobody's connection.
-        let most = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis() / 2);
-        transaction.batch_execute(&most).await.map_err(failed("ask", &self.place))?;
         let (place, clock) = (self.place.as_str(), &self.clock);
         let reply =
             table::Table { transaction: &transaction, place, clock }.ask(id, question).await?;
