@@ -147,7 +147,7 @@ pub struct Saga {
     pub which: Which,
     /// Those in this state alone.
     #[arg(long, value_name = "STATE", value_parser = STATES, conflicts_with = "id")]
-    pub state: Option<String>,
+    pub only: Option<String>,
     /// How many.
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "id",
           value_parser = clap::value_parser!(u16).range(1..=10_000))]

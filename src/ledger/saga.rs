@@ -52,7 +52,7 @@ fn decide(place: &Place, id: &str, decision: &Decision, json: bool) -> Result<Ex
 }
 
 fn list(place: &Place, args: &cli::ledger::Saga) -> Result<ExitCode> {
-    let state = args.state.as_deref();
+    let state = args.only.as_deref();
     let state = state.and_then(|word| State::ALL.into_iter().find(|state| state.word() == word));
     let rows = place.sagas(state, args.count.into())?;
     let mut out = std::io::stdout().lock();

@@ -44,7 +44,7 @@ impl Place {
 
     /// The names of sagas in this state.
     fn names(&self, state: &str) -> Vec<String> {
-        let all = self.json(&["--state", state]);
+        let all = self.json(&["--only", state]);
         let name = |saga: &Value| saga["id"].as_str().unwrap().to_owned();
         all["sagas"].as_array().unwrap().iter().map(name).collect()
     }
@@ -67,8 +67,10 @@ fn step(name: &str, shell: &str, undo: &str) -> String {
         "" => String::new(),
         shell => format!("undo = {{ command = ['sh', '-c', '''{shell}'''] }}\n"),
     };
+    // What JSON escapes, TOML does alike.
+    let name = serde_json::to_string(name).unwrap();
     format!(
-        "[[job.order.saga.step]]\nname = {name:?}\ndo = {{ command = ['sh', '-c', '''{shell}'''] }}\n{undo}"
+        "[[job.order.saga.step]]\nname = {name}\ndo = {{ command = ['sh', '-c', '''{shell}'''] }}\n{undo}"
     )
 }
 
@@ -227,7 +229,7 @@ fn decides(place: &Place, id: &str, step: &str) {
         (&["--id", id, "--done", step, "--reason", " "], "say why", 1),
         (&["--id", id, "--retry", "--skip", step, "--reason", "x"], "cannot be used with", 2),
         (&["--retry"], "--id", 2),
-        (&["--state", "stuck"], "needs_operator", 2),
+        (&["--only", "stuck"], "needs_operator", 2),
     ];
     for (args, part, expected) in refused {
         let (said, status) = place.says(args);
