@@ -103,7 +103,7 @@ pub(super) async fn census(ledger: &dyn Ledger) -> Result<Census> {
                 census.jobs.entry(job.job().to_owned()).or_default().0.count(&entry);
             }
             Named::Call { .. } | Named::Lease { .. } | Named::Step { .. } => {
-                census.others.count(&entry)
+                census.others.count(&entry);
             }
         },
         Err(_) => census.torn += 1,
