@@ -1,6 +1,7 @@
 //! `cronx ledger`: what a daemon has written down.
 
 mod journal;
+mod saga;
 
 use std::io::Write;
 use std::path::Path;
@@ -27,6 +28,7 @@ pub fn run(args: &cli::ledger::Ledger) -> Result<ExitCode> {
             list(&place.last(runs.count.into())?, runs.which.json)?;
         }
         Look::Verify(which) => return verified(&of(which)?.verify()?, which.json),
+        Look::Saga(args) => return saga::saga(&of(&args.which)?, args),
         Look::Archive(args) => return journal::archive(args),
         Look::Replay(args) => return journal::replay(args),
     }

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use crate::failure::Failure;
 use crate::file::Call;
 
 /// An answer that is not long.
@@ -25,18 +26,22 @@ impl Drop for Connection {
     }
 }
 
-/// Makes it under this parent, and takes the whole answer. Dropped before its end, it hangs up.
-pub(crate) async fn run(call: Arc<Call>, parent: String) -> Result<(), String> {
-    let (mut sender, _connection) = connect(&call.uri).await?;
-    let answer = sender.send_request(request(&call, &parent)?).await;
-    let answer = answer.map_err(|error| format!("no answer: {error}"))?;
+/// Makes it with this header, and takes the whole answer. Dropped before its end, it hangs up.
+pub(crate) async fn run(call: Arc<Call>, told: (&'static str, String)) -> Result<(), Failure> {
+    let request = request(&call, &told).map_err(Failure::certain)?;
+    let (mut sender, _connection) = connect(&call.uri).await.map_err(Failure::certain)?;
+    let answer = sender.send_request(request).await;
+    let answer = answer.map_err(|error| Failure::unknown(format!("no answer: {error}")))?;
     let status = answer.status();
-    swallow(answer).await?;
+    swallow(answer).await.map_err(Failure::unknown)?;
     let expected = match call.expect.as_slice() {
         [] => status.is_success(),
         statuses => statuses.contains(&status.as_u16()),
     };
-    expected.then_some(()).ok_or_else(|| format!("the answer is {status}"))
+    let said = format!("the answer is {status}");
+    // A server that fails may have done it.
+    let is_certain = status.is_client_error();
+    expected.then_some(()).ok_or(Failure { said, is_certain })
 }
 
 /// What is at a URL, if it is not long.
@@ -80,14 +85,17 @@ pub(crate) async fn connect(
     Ok((sender, Connection(task.abort_handle())))
 }
 
-fn request(call: &Call, parent: &str) -> Result<Request<Full<Bytes>>, String> {
+fn request(
+    call: &Call,
+    (name, value): &(&'static str, String),
+) -> Result<Request<Full<Bytes>>, String> {
     let request = Request::new(Full::new(Bytes::from(call.body.clone())));
     let mut request = origin_form(request, &call.uri)?;
     *request.method_mut() = call.method.clone();
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, HeaderValue::from_static("cronx"));
-    let parent = HeaderValue::from_str(parent).map_err(|error| format!("no parent: {error}"))?;
-    headers.insert("traceparent", parent);
+    let value = HeaderValue::from_str(value).map_err(|error| format!("no {name}: {error}"))?;
+    headers.insert(*name, value);
     headers.extend(call.headers.clone());
     Ok(request)
 }

@@ -5,13 +5,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronx_scheduler::{Context, Start};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::failure::Failure;
 use crate::file::{Command, Output, User};
 use crate::group::{Group, Groups};
 use crate::log::{Event, Log};
@@ -24,23 +24,29 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 
 const OVER: &str = "the daemon ended before it began";
 
-/// Runs it, under this parent: it has started once its program is executed. Dropped before its end, all its
-/// processes are ended.
+/// What a program is told of what it is run for.
+pub(crate) struct Told {
+    pub(crate) job: Arc<str>,
+    /// Beside its name.
+    pub(crate) env: Vec<(&'static str, String)>,
+}
+
+/// Runs it: it has started once its program is executed. Dropped before its end, all its processes are ended.
 pub(crate) async fn run(
     command: Arc<Command>,
-    (context, parent): (Context, String),
-    begin: Start,
+    told: Told,
+    begin: impl FnOnce(),
     groups: Arc<Groups>,
     seat: Option<OwnedSemaphorePermit>,
     log: Log,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     if groups.is_closed() {
-        return Err(OVER.to_owned());
+        return Err(Failure::certain(OVER));
     }
     // It returns when the program is executed, or cannot be.
-    let mut child = start(&command, &context, &parent)?;
-    begin.now();
-    let job: Arc<str> = context.job().into();
+    let mut child = start(&command, &told).map_err(Failure::certain)?;
+    begin();
+    let job = told.job;
     let readers = [
         child
             .stdout
@@ -49,14 +55,15 @@ pub(crate) async fn run(
         child.stderr.take().map(|stream| tokio::spawn(tell(job, stream, log))),
     ];
     let Some(mut group) = Group::of(child, &groups, seat) else {
-        return Err(OVER.to_owned());
+        return Err(Failure::unknown(OVER));
     };
-    let status = group.wait().await.map_err(|error| format!("it cannot be waited for: {error}"))?;
+    let unwaited = |error| Failure::unknown(format!("it cannot be waited for: {error}"));
+    let status = group.wait().await.map_err(unwaited)?;
     let _ = timeout(LAST_LINES, last_lines(readers)).await;
     ending(status)
 }
 
-fn start(command: &Command, context: &Context, parent: &str) -> Result<Child, String> {
+fn start(command: &Command, told: &Told) -> Result<Child, String> {
     let output = || match command.output {
         Output::Log => Stdio::piped(),
         Output::Discard => Stdio::null(),
@@ -68,11 +75,8 @@ fn start(command: &Command, context: &Context, parent: &str) -> Result<Child, St
         .env_remove("NOTIFY_SOCKET")
         // So is the ledger, whose address may have a password.
         .env_remove("CRONX_LEDGER")
-        .env("CRONX_JOB", context.job())
-        .env("CRONX_NOMINAL", context.nominal().to_string())
-        .env("CRONX_ATTEMPT", context.attempt().to_string())
-        .env("CRONX_FENCE", context.fence().to_string())
-        .env("TRACEPARENT", parent)
+        .env("CRONX_JOB", &*told.job)
+        .envs(told.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())
@@ -116,11 +120,12 @@ async fn last_lines(readers: [Option<JoinHandle<()>>; 2]) {
     }
 }
 
-fn ending(status: ExitStatus) -> Result<(), String> {
+/// A status is the command's own word; a signal is another's.
+fn ending(status: ExitStatus) -> Result<(), Failure> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(format!("exit status {code}")),
-        (None, Some(signal)) => Err(format!("ended by signal {signal}")),
-        (None, None) => Err("it ended, and nobody knows how".to_owned()),
+        (Some(code), _) => Err(Failure::certain(format!("exit status {code}"))),
+        (None, Some(signal)) => Err(Failure::unknown(format!("ended by signal {signal}"))),
+        (None, None) => Err(Failure::unknown("it ended, and nobody knows how")),
     }
 }

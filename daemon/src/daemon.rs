@@ -21,6 +21,7 @@ use crate::group::Groups;
 use crate::ledger::{Opened, Place};
 use crate::log::{Event, Log, count};
 use crate::notify;
+use crate::sagas::{self, Sagas};
 use crate::serve::{self, Told};
 use crate::set::Set;
 use crate::shards::Part;
@@ -125,10 +126,16 @@ impl Daemon {
         let breakers = Arc::new(Breakers::new(decisions));
         let traces = Traces::start(settings.telemetry.as_ref(), log)?;
         let opened = start.ledger.open(settings.lease.0).await;
-        let Opened { store, shards } = opened.context("cannot open the ledger")?;
+        let Opened { store, shards, sagas } = opened.context("cannot open the ledger")?;
+        sagas::check(&jobs, sagas.is_some())?;
         let options = Options { store, ..options(&settings, runtime) };
         let ours = shards.as_ref().map(|(shards, _)| Arc::clone(shards));
         let set = Set::start(options, ours, Arc::clone(&groups), breakers, traces, log)?;
+        if let Some(store) = sagas {
+            let (groups, metrics) = (Arc::clone(&groups), Arc::clone(&set.metrics));
+            let sagas = Sagas::start(store, settings.lease.0, groups, metrics, log);
+            set.with_sagas(Arc::new(sagas));
+        }
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });
         let told = Arc::new(Told { set: Arc::new(set), file: file.into(), listen });
         tokio::task::block_in_place(|| told.set.become_as(&jobs))?;
@@ -168,6 +175,7 @@ impl Daemon {
         let (path, set) = (self.start.file.clone(), Arc::clone(&self.told.set));
         let read = move || -> Result<_> {
             let jobs = Jobs::read(&path)?;
+            sagas::check(&jobs, set.sagas().is_some())?;
             Ok((set.become_as(&jobs)?, jobs.settings))
         };
         // A panic in there is a reason like any other.
@@ -241,9 +249,23 @@ impl Daemon {
 
     async fn drain(&self, most: Duration, signals: &mut Signals) -> Drained {
         let set = Arc::clone(&self.told.set);
+        let sagas = set.sagas().cloned();
+        if let Some(sagas) = &sagas {
+            sagas.stop();
+        }
         let drain = tokio::task::spawn_blocking(move || set.drain(most));
+        let all = async {
+            let ended = async {
+                match &sagas {
+                    Some(sagas) => sagas.ended(most).await,
+                    None => true,
+                }
+            };
+            let (drained, ended) = tokio::join!(drain, ended);
+            drained.unwrap_or(false) && ended
+        };
         tokio::select! {
-            drained = drain => if drained.unwrap_or(false) { Drained::Whole } else { Drained::Late },
+            whole = all => if whole { Drained::Whole } else { Drained::Late },
             () = signals.stop() => Drained::Hurried,
         }
     }

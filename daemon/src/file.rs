@@ -4,6 +4,7 @@ mod breaker;
 mod plan;
 mod raw;
 mod refusal;
+mod saga;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,11 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use breaker::{BreakerPlan, FeedPlan};
-pub use plan::{Action, Plan};
+pub use plan::{Action, Deed, Plan};
 pub(crate) use plan::{Call, Command, User, own};
 pub use raw::{Output, Settings, Telemetry};
 use refusal::Fault;
 pub use refusal::Refusal;
+pub use saga::Saga;
 
 /// No file is longer: 100,000 jobs are 10 MB.
 const LONGEST: u64 = 16 << 20;

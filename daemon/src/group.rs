@@ -40,6 +40,11 @@ impl Groups {
         Self { leaders: Mutex::default(), kill_after, runtime }
     }
 
+    /// How long one that is told to end has for it.
+    pub(crate) fn kill_after(&self) -> Duration {
+        self.kill_after
+    }
+
     /// Ends all that are left, takes no other, and says how many there were.
     pub(crate) fn end_all(&self, patience: Duration) -> usize {
         let mut leaders = self.leaders();

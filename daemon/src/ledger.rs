@@ -2,6 +2,7 @@
 
 mod audit;
 mod folder;
+mod sagas;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -11,15 +12,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use cronx_ledger::shards::{self, Change};
 use cronx_ledger::sqlite::{Options, Sqlite};
-use cronx_ledger::{Firings, Ledger, Shards, Tenure};
+use cronx_ledger::{Clock, Firings, Ledger, Shards, Tenure, saga};
 use cronx_scheduler::{Memory, Store, Utc};
 
 pub use audit::{Audit, Census, Count, Written};
+/// Sagas, as they stand in a ledger.
+pub use cronx_ledger::saga as state;
+pub use sagas::{Decision, Judged};
 pub use server::Server;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Whose jobs they are; a daemon has those of one tenant.
-const TENANT: &str = "cronx";
+pub(crate) const TENANT: &str = "cronx";
 const FILE: &str = "ledger.sqlite";
 const KINDS: &str = "sqlite:PATH, postgres:, mysql: or redis://HOST..., or memory:";
 
@@ -39,11 +43,21 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// Where others have jobs too: ours, and what becomes of them.
     pub(crate) shards: Option<(Arc<Shards>, UnboundedReceiver<Change>)>,
+    /// Where it has sagas.
+    pub(crate) sagas: Option<SagaStore>,
+}
+
+/// Sagas that are gone on with.
+pub(crate) struct SagaStore {
+    pub(crate) store: Arc<dyn saga::Sagas>,
+    pub(crate) owner: Arc<str>,
+    /// Whether no other daemon can have any of them.
+    pub(crate) sole: bool,
 }
 
 impl Opened {
     fn alone(store: impl Store) -> Self {
-        Self { store: Arc::new(store), shards: None }
+        Self { store: Arc::new(store), shards: None, sagas: None }
     }
 }
 
@@ -83,12 +97,18 @@ impl Place {
                 let joined = Shards::join(Arc::clone(&ledger), TENANT, Arc::clone(&owner), options);
                 let (shards, changes) = joined.await?;
                 let tenure = Tenure::Shards(Arc::clone(&shards));
+                let sagas = server.sagas(true).await?;
+                let sagas =
+                    sagas.map(|store| SagaStore { store, owner: Arc::clone(&owner), sole: false });
                 let opened = Opened::alone(Firings::new(ledger, TENANT, owner, tenure));
-                return Ok(Opened { shards: Some((shards, changes)), ..opened });
+                return Ok(Opened { shards: Some((shards, changes)), sagas, ..opened });
             }
         };
-        let ledger = Arc::new(Sqlite::open(&path, &Options::default())?);
-        Ok(Opened::alone(Firings::new(ledger, TENANT, owner().into(), Tenure::Store)))
+        let (ledger, owner) = (Arc::new(Sqlite::open(&path, &Options::default())?), owner().into());
+        let store = Arc::new(saga::sqlite::Sqlite::open(&path, Clock::Own)?);
+        let sagas = Some(SagaStore { store, owner: Arc::clone(&owner), sole: true });
+        let opened = Opened::alone(Firings::new(ledger, TENANT, owner, Tenure::Store));
+        Ok(Opened { sagas, ..opened })
     }
 
     /// Opens it to look, beside whoever writes.

@@ -29,6 +29,8 @@
 //! runs, when its daemon ends, or when that was not heard of for its lease; there its jobs go on where the
 //! ledger says. A run that outlives that is begun again there, by a larger fence.
 //!
+//! A job may be a saga: its steps are in the ledger, and any daemon with the same file goes on with them.
+//!
 //! **What it does not do.** It prints nothing: what there is to tell is an [`Event`], for a [`Log`]. It
 //! decides nothing about time: that is the scheduler's. It runs no shell that the file does not name.
 
@@ -39,6 +41,7 @@ mod call;
 mod command;
 mod daemon;
 mod decisions;
+mod failure;
 mod feed;
 mod file;
 mod group;
@@ -47,6 +50,7 @@ pub mod ledger;
 mod log;
 mod metrics;
 mod notify;
+mod sagas;
 mod serve;
 mod set;
 mod shards;

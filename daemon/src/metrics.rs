@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     openings: Family<Labels, Counter>,
     decisions_dropped: Counter,
     spans: Family<Labels, Counter>,
+    sagas: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -65,6 +66,7 @@ impl Metrics {
             openings: Family::default(),
             decisions_dropped: Counter::default(),
             spans: Family::default(),
+            sagas: Family::default(),
         };
         metrics.register();
         metrics
@@ -99,6 +101,7 @@ impl Metrics {
         let says = "Decisions of breakers that nobody had time to write";
         all.register("decisions_dropped", says, self.decisions_dropped.clone());
         all.register("spans", "Spans by what became of them", self.spans.clone());
+        all.register("sagas", "Sagas that came to an end here, by state", self.sagas.clone());
     }
 
     /// How a breaker stands.
@@ -120,6 +123,12 @@ impl Metrics {
         for (result, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
             set(&self.spans.get_or_create(&vec![("result", result.to_owned())]), count);
         }
+    }
+
+    /// A saga has come to an end.
+    pub(crate) fn saga(&self, job: &str, state: &'static str) {
+        let labels = vec![("job", job.to_owned()), ("state", state.to_owned())];
+        self.sagas.get_or_create(&labels).inc();
     }
 
     /// Decisions that are in no file.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use cronx_ledger::Shards;
@@ -13,10 +13,11 @@ use cronx_scheduler::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::breakers::Breakers;
-use crate::file::{Action, Jobs, Plan};
+use crate::file::{Action, Command, Deed, Jobs, Plan};
 use crate::group::Groups;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
+use crate::sagas::Sagas;
 use crate::trace::Traces;
 use crate::watch::Watch;
 use crate::{call, command};
@@ -38,6 +39,8 @@ pub(crate) struct Set {
     has_jobs: AtomicBool,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) traces: Arc<Traces>,
+    /// Where the ledger has sagas.
+    sagas: OnceLock<Arc<Sagas>>,
 }
 
 /// What the file says, and what of it is here.
@@ -127,7 +130,19 @@ impl Set {
             has_jobs,
             breakers,
             traces,
+            sagas: OnceLock::new(),
         })
+    }
+
+    /// From here on jobs may be sagas.
+    pub(crate) fn with_sagas(&self, sagas: Arc<Sagas>) {
+        // Whoever said so first has said it.
+        let _ = self.sagas.set(sagas);
+    }
+
+    /// Its sagas, if jobs may be any.
+    pub(crate) fn sagas(&self) -> Option<&Arc<Sagas>> {
+        self.sagas.get()
     }
 
     /// Makes it what the file says. An error is of a job that could not be added; the others are.
@@ -139,9 +154,14 @@ impl Set {
         let mut here = self.jobs();
         let mut changes = Changes::default();
         let plans = std::mem::take(&mut here.plans);
-        for name in plans.keys().filter(|name| !file.plans.contains_key(*name)) {
+        let gone = plans.keys().filter(|name| !file.plans.contains_key(*name));
+        let gone: Vec<Arc<str>> = gone.cloned().collect();
+        for name in &gone {
             changes.removed += 1;
             self.remove(&mut here.running, name);
+        }
+        if let Some(sagas) = self.sagas() {
+            sagas.become_as(file, &gone);
         }
         let mut failed = None;
         for (name, plan) in &file.plans {
@@ -310,35 +330,55 @@ impl Set {
     }
 
     fn work(&self, action: &Action, seats: Option<&Seats>) -> Work {
-        let seats = seats.cloned();
         match action {
-            Action::Command(program) => {
-                let program = Arc::clone(program);
-                let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
-                let traces = Arc::clone(&self.traces);
-                Work::starting(move |context, start| {
-                    let (program, seats) = (Arc::clone(&program), seats.clone());
-                    let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
-                    let parent = traces.parent_of(context.trace(), context.attempt());
-                    async move {
-                        let seat = Seats::take(seats).await;
-                        command::run(program, (context, parent), start, groups, seat, log).await
-                    }
-                })
-            }
-            Action::Call(request) => {
+            Action::Deed(Deed::Command(program)) => self.command(program, seats.cloned()),
+            Action::Deed(Deed::Call(request)) => {
                 let (request, traces) = (Arc::clone(request), Arc::clone(&self.traces));
+                let seats = seats.cloned();
                 Work::starting(move |context, start| {
                     let (request, seats) = (Arc::clone(&request), seats.clone());
                     let parent = traces.parent_of(context.trace(), context.attempt());
                     async move {
                         let _seat = Seats::take(seats).await;
                         start.now();
-                        call::run(request, parent).await
+                        call::run(request, ("traceparent", parent)).await.map_err(String::from)
+                    }
+                })
+            }
+            Action::Saga(_) => {
+                let sagas = self.sagas().cloned();
+                Work::starting(move |context, start| {
+                    let sagas = sagas.clone();
+                    async move {
+                        start.now();
+                        let sagas = sagas.ok_or("the ledger has no sagas")?;
+                        sagas.fire(&context).await
                     }
                 })
             }
         }
+    }
+
+    fn command(&self, program: &Arc<Command>, seats: Option<Seats>) -> Work {
+        let program = Arc::clone(program);
+        let (groups, log) = (Arc::clone(&self.groups), Arc::clone(&self.log));
+        let traces = Arc::clone(&self.traces);
+        Work::starting(move |context, start| {
+            let (program, seats) = (Arc::clone(&program), seats.clone());
+            let (groups, log) = (Arc::clone(&groups), Arc::clone(&log));
+            let env = vec![
+                ("CRONX_NOMINAL", context.nominal().to_string()),
+                ("CRONX_ATTEMPT", context.attempt().to_string()),
+                ("CRONX_FENCE", context.fence().to_string()),
+                ("TRACEPARENT", traces.parent_of(context.trace(), context.attempt())),
+            ];
+            let told = command::Told { job: context.job().into(), env };
+            async move {
+                let seat = Seats::take(seats).await;
+                let ran = command::run(program, told, || start.now(), groups, seat, log).await;
+                ran.map_err(String::from)
+            }
+        })
     }
 
     /// Every job as it stands, by name.

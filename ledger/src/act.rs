@@ -277,7 +277,7 @@ fn open(key: &Key, entry: &Entry) -> Option<Open> {
         Named::Firing { nominal, trigger, .. } => {
             Some(Open { nominal, trigger, attempt: entry.attempt })
         }
-        Named::Call { .. } | Named::Lease { .. } => None,
+        Named::Call { .. } | Named::Lease { .. } | Named::Step { .. } => None,
     }
 }
 

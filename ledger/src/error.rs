@@ -157,6 +157,14 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// Steps of which no saga can consist.
+    #[error("'{name}' is no saga: {reason}")]
+    Saga {
+        /// The name of its definition.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A system's call.
     #[error("cannot {what} {place}: {source}")]
     System {

@@ -1,10 +1,12 @@
-//! What a firing, a call or a lease is named by, for ever and in every store.
+//! What a firing, a call, a lease or a saga's step is named by, for ever and in every store.
 //!
 //! ```text
 //!  firing   {tenant}/{job}/2026-11-28T14:00:00.000000000Z/{partition}
 //!  trigger  {tenant}/{job}/2026-11-28T14:00:00.123456789Z+{id}/{partition}
 //!  call     {tenant}/~call/{what the caller says}
 //!  lease    {tenant}/~lease/{what is leased}
+//!  saga     {tenant}/~saga/{saga}/{step}/do        its step's action
+//!           {tenant}/~saga/{saga}/{step}/undo      and that one's compensation
 //! ```
 //! A name's bytes that are not letters, digits, `.`, `_` or `-` of ASCII are written as `%XX`. So a slash
 //! in a name is none in the key, nothing of a user's begins with `~`, and the keys of a job sort by time.
@@ -28,11 +30,18 @@ pub const TENANT_MOST: usize = 64;
 pub const JOB_MOST: usize = 255;
 /// Longest name of a call or a lease, bytes.
 pub const NAME_MOST: usize = 512;
+/// Longest name of a saga, bytes.
+pub const SAGA_MOST: usize = 384;
+/// Longest name of a saga's step, bytes.
+pub const STEP_MOST: usize = 64;
 /// Longest key, bytes: what a store's column must hold.
 pub const KEY_MOST: usize = 3 * TENANT_MOST + 3 * NAME_MOST + 16;
 
 const CALL: &str = "~call";
 const LEASE: &str = "~lease";
+const SAGA: &str = "~saga";
+const DO: &str = "do";
+const UNDO: &str = "undo";
 
 /// A job of a tenant's: what a cursor belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +50,14 @@ pub struct JobId {
     job: Arc<str>,
 }
 
-/// The name of a firing, a call or a lease. It is ASCII, and no longer than [`KEY_MOST`].
+/// A saga of a tenant's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SagaId {
+    tenant: Arc<str>,
+    saga: Arc<str>,
+}
+
+/// The name of a firing, a call, a lease or a saga's step. It is ASCII, and no longer than [`KEY_MOST`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 
@@ -72,6 +88,15 @@ pub enum Named {
         tenant: Arc<str>,
         /// What it is.
         name: String,
+    },
+    /// What a step of a saga does.
+    Step {
+        /// Which saga.
+        saga: SagaId,
+        /// Which of its steps.
+        step: String,
+        /// Whether it is the compensation, and not the action.
+        undoes: bool,
     },
 }
 
@@ -114,6 +139,46 @@ impl FromStr for JobId {
     }
 }
 
+impl SagaId {
+    /// Names are of 1 to [`TENANT_MOST`] and [`SAGA_MOST`] bytes, whatever these are.
+    pub fn new(tenant: &str, saga: &str) -> Result<Self, Error> {
+        within("tenant", tenant, TENANT_MOST)?;
+        within("saga", saga, SAGA_MOST)?;
+        Ok(Self { tenant: tenant.into(), saga: saga.into() })
+    }
+
+    /// Whose saga it is.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Its name.
+    pub fn saga(&self) -> &str {
+        &self.saga
+    }
+}
+
+impl fmt::Display for SagaId {
+    /// As it stands before the keys of its steps.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{SAGA}/{}", Escaped(&self.tenant), Escaped(&self.saga))
+    }
+}
+
+impl FromStr for SagaId {
+    type Err = Error;
+
+    /// Only as it would be written.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refused = |reason| Error::Key { text: text.to_owned(), reason };
+        let parts: Vec<&str> = text.split('/').collect();
+        let [tenant, SAGA, saga] = parts[..] else { return Err(refused("it is not of a saga")) };
+        let [tenant, saga] = [unescaped(tenant), unescaped(saga)];
+        let id = Self::new(&tenant.map_err(refused)?, &saga.map_err(refused)?)?;
+        if id.to_string() == text { Ok(id) } else { Err(refused("it is not written as keys are")) }
+    }
+}
+
 impl Key {
     /// Of a firing that a schedule asked for.
     pub fn firing(job: &JobId, nominal: Utc, partition: u32) -> Self {
@@ -140,6 +205,13 @@ impl Key {
     /// Of what one owner at a time may have.
     pub fn lease(tenant: &str, name: &str) -> Result<Self, Error> {
         Self::special(tenant, LEASE, "lease", name)
+    }
+
+    /// Of what a step of a saga does: its action, or with `undoes` its compensation. Every attempt has the same.
+    pub fn step(saga: &SagaId, step: &str, undoes: bool) -> Result<Self, Error> {
+        within("step", step, STEP_MOST)?;
+        let deed = if undoes { UNDO } else { DO };
+        Ok(Self(format!("{saga}/{}/{deed}", Escaped(step)).into()))
     }
 
     fn special(tenant: &str, kind: &str, what: &'static str, name: &str) -> Result<Self, Error> {
@@ -189,6 +261,7 @@ fn rewritten(named: &Named) -> Result<Key, &'static str> {
         }
         Named::Call { tenant, name } => Key::call(tenant, name).map_err(bounds),
         Named::Lease { tenant, name } => Key::lease(tenant, name).map_err(bounds),
+        Named::Step { saga, step, undoes } => Key::step(saga, step, *undoes).map_err(bounds),
     }
 }
 
@@ -201,9 +274,17 @@ fn named(text: &str) -> Result<Named, &'static str> {
         [tenant, LEASE, name] => {
             Ok(Named::Lease { tenant: unescaped(tenant)?.into(), name: unescaped(name)? })
         }
+        [tenant, SAGA, saga, name, DO] => step(tenant, saga, name, false),
+        [tenant, SAGA, saga, name, UNDO] => step(tenant, saga, name, true),
         [tenant, job, instant, partition] => firing(tenant, job, instant, partition),
-        _ => Err("it has neither the parts of a firing, nor those of a call or a lease"),
+        _ => Err("it has neither the parts of a firing, nor those of a call, a lease or a step"),
     }
+}
+
+fn step(tenant: &str, saga: &str, step: &str, undoes: bool) -> Result<Named, &'static str> {
+    let saga = SagaId::new(&unescaped(tenant)?, &unescaped(saga)?);
+    let saga = saga.map_err(|_| "a name in it is empty or too long")?;
+    Ok(Named::Step { saga, step: unescaped(step)?, undoes })
 }
 
 fn firing(tenant: &str, job: &str, instant: &str, part: &str) -> Result<Named, &'static str> {

@@ -22,7 +22,8 @@
 //! the same for every store. A store keeps two tables: *entries*, one for each key, and *courses*, one for
 //! each job: how far its instants are decided.
 //!
-//! What happened is kept in a journal, in the database that has the effects (feature `journal`).
+//! What happened is kept in a journal, in the database that has the effects (feature `journal`). What takes
+//! several steps, each of which can be undone, is a saga (feature `saga`).
 //!
 //! Owners on many machines have [`shards`] of a tenant's jobs, each leased: every write checks its fence.
 //!
@@ -49,6 +50,8 @@ pub mod postgres;
 pub mod redis;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod row;
+#[cfg(feature = "saga")]
+pub mod saga;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis"))]
 mod server;
 pub mod shards;
@@ -62,7 +65,9 @@ pub use clock::Clock;
 pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use firings::{Firings, Tenure};
-pub use key::{JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, TENANT_MOST};
+pub use key::{
+    JOB_MOST, JobId, KEY_MOST, Key, NAME_MOST, Named, SAGA_MOST, STEP_MOST, SagaId, TENANT_MOST,
+};
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use once::Once;
 pub use shards::Shards;

@@ -96,7 +96,7 @@ impl EntryRow {
 pub(crate) fn job_of(key: &Key) -> Option<JobId> {
     match key.named() {
         Named::Firing { job, .. } => Some(job),
-        Named::Call { .. } | Named::Lease { .. } => None,
+        Named::Call { .. } | Named::Lease { .. } | Named::Step { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// The variable with its address.
 pub const LEDGER: &str = "CRONX_LEDGER";
@@ -39,6 +39,9 @@ pub enum Look {
     Runs(Runs),
     /// Read all of it, and say what cannot be; exit status 1 if there is something.
     Verify(Which),
+    /// The sagas that changed last, or one of them whole; and what an operator decides about it. Exit status 1
+    /// if there is no such saga, or it cannot be decided so.
+    Saga(Saga),
     /// Take old days of a journal to an archive, read them back, and drop what every consumer has had; exit
     /// status 1 if a day could not be.
     Archive(Archive),
@@ -134,3 +137,47 @@ pub struct Runs {
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub count: u16,
 }
+
+/// `cronx ledger saga`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("verb").args(["retry", "done", "skip", "compensate"]).requires("id"))]
+pub struct Saga {
+    /// Which ledger.
+    #[command(flatten)]
+    pub which: Which,
+    /// Those in this state alone.
+    #[arg(long, value_name = "STATE", value_parser = STATES, conflicts_with = "id")]
+    pub only: Option<String>,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "id",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub count: u16,
+    /// This one, whole: its steps, their keys, what was tried when, and what there is to decide.
+    #[arg(long, value_name = "SAGA")]
+    pub id: Option<String>,
+    /// Have it tried again where it stopped, with all its attempts.
+    #[arg(long)]
+    pub retry: bool,
+    /// The step at which it stopped is done, or undone, by other means: go on.
+    #[arg(long, value_name = "STEP", requires = "reason")]
+    pub done: Option<String>,
+    /// Leave that step out: go on.
+    #[arg(long, value_name = "STEP", requires = "reason")]
+    pub skip: Option<String>,
+    /// Undo what was done; where the pivot's outcome is unknown, it did not happen.
+    #[arg(long, requires = "reason")]
+    pub compensate: bool,
+    /// Why, for whoever reads it later.
+    #[arg(long, value_name = "WHY", requires = "verb")]
+    pub reason: Option<String>,
+}
+
+const STATES: [&str; 7] = [
+    "pending",
+    "executing",
+    "retrying",
+    "compensating",
+    "completed",
+    "compensated",
+    "needs_operator",
+];

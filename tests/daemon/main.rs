@@ -7,6 +7,7 @@ mod breakers;
 mod daemon;
 mod journal;
 mod ledger;
+mod sagas;
 mod server;
 mod shards;
 mod web;

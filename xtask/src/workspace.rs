@@ -28,7 +28,7 @@ pub(crate) fn cargo() -> Command {
 pub(crate) const WHOLE: [&str; 2] = [
     "--workspace",
     "--features=cronx-ledger/archive,cronx-ledger/kafka,cronx-ledger/mariadb,cronx-ledger/nats,\
-        cronx-ledger/postgres,cronx-ledger/redis",
+        cronx-ledger/postgres,cronx-ledger/redis,cronx-ledger/saga",
 ];
 
 /// Builds the command, and the actors.

@@ -15,11 +15,12 @@ use toml::Spanned;
 use super::breaker::{self, BreakerPlan, OWN};
 use super::raw::{Output, RawHttp, RawJob, RawRetry};
 use super::refusal::Fault;
+use super::saga::{self, Saga};
 
 /// No name is longer: it is in every line of the log, and a label of every metric.
 pub(super) const NAME_MOST: usize = 128;
 /// A call that is not told how long it may take.
-const CALL_MOST: Duration = Duration::from_secs(30);
+pub(super) const CALL_MOST: Duration = Duration::from_secs(30);
 
 /// What a job is to be.
 #[derive(Debug, Clone)]
@@ -41,9 +42,18 @@ pub struct Plan {
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// It runs a program.
+    /// One thing.
+    Deed(Deed),
+    /// Several, which are undone if one of them cannot be done.
+    Saga(Arc<Saga>),
+}
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// A program is run.
     Command(Arc<Command>),
-    /// It calls a server.
+    /// A server is called.
     Call(Arc<Call>),
 }
 
@@ -112,7 +122,7 @@ pub(crate) fn own(job: &str) -> Arc<str> {
 }
 
 /// A fault of a value.
-fn wrong<T>(value: &Spanned<T>, why: impl Into<String>) -> Fault {
+pub(super) fn wrong<T>(value: &Spanned<T>, why: impl Into<String>) -> Fault {
     Fault::new(Some(value.span().start), why)
 }
 
@@ -120,7 +130,7 @@ pub(super) fn plan(name: String, job: Spanned<RawJob>) -> Result<(Arc<str>, Arc<
     if name.is_empty() || name.len() > NAME_MOST {
         return Err(wrong(&job, format!("a name has 1 to {NAME_MOST} bytes")));
     }
-    let action = action(&job)?;
+    let action = action(&name, &job)?;
     let job = job.into_inner();
     let spec = spec(&job)?;
     let zone = job.zone.as_ref().map(|zone| zone.get_ref().clone());
@@ -181,7 +191,7 @@ fn policy(job: &RawJob) -> Result<Policy, Fault> {
     })
 }
 
-fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
+pub(super) fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
     let RawRetry { attempts, base, cap, rejected } = retry.get_ref();
     let base = base.map_or(Duration::from_secs(1), |base| base.0);
     let cap = cap.map_or(base.max(Duration::from_mins(1)), |cap| cap.0);
@@ -191,27 +201,66 @@ fn retry(retry: &Spanned<RawRetry>) -> Result<Retry, Fault> {
     Ok(Retry { attempts: attempts.get(), base, cap, rejected: *rejected })
 }
 
-fn action(job: &Spanned<RawJob>) -> Result<Action, Fault> {
+fn action(name: &str, job: &Spanned<RawJob>) -> Result<Action, Fault> {
     let raw = job.get_ref();
-    match (&raw.command, &raw.http) {
-        (Some(argv), None) => Ok(Action::Command(Arc::new(command(raw, argv)?))),
-        (None, Some(http)) => {
-            only_commands_have("env", raw.env.as_ref())?;
-            only_commands_have("cwd", raw.cwd.as_ref())?;
-            only_commands_have("output", raw.output.as_ref())?;
-            only_commands_have("user", raw.user.as_ref())?;
-            Ok(Action::Call(Arc::new(call(http.get_ref())?)))
+    let told = Told {
+        command: raw.command.as_ref(),
+        env: raw.env.as_ref(),
+        cwd: raw.cwd.as_ref(),
+        output: raw.output.as_ref(),
+        user: raw.user.as_ref(),
+        http: raw.http.as_ref(),
+    };
+    match &raw.saga {
+        Some(saga) => {
+            saga::alone(raw, &told)?;
+            Ok(Action::Saga(Arc::new(saga::saga(name, saga)?)))
         }
-        (Some(argv), Some(_)) => Err(wrong(argv, "a job has a command or http, and not both")),
-        (None, None) => Err(wrong(job, "a job has a command or http, and this has neither")),
+        None => Ok(Action::Deed(deed("a job", job, &told)?)),
     }
 }
 
-fn only_commands_have<T>(what: &str, value: Option<&Spanned<T>>) -> Result<(), Fault> {
-    value.map_or(Ok(()), |value| Err(wrong(value, format!("a job with http has no {what}"))))
+/// What is said of one thing that is done.
+pub(super) struct Told<'a> {
+    pub(super) command: Option<&'a Spanned<Vec<String>>>,
+    pub(super) env: Option<&'a Spanned<BTreeMap<String, String>>>,
+    pub(super) cwd: Option<&'a Spanned<PathBuf>>,
+    pub(super) output: Option<&'a Spanned<Output>>,
+    pub(super) user: Option<&'a Spanned<String>>,
+    pub(super) http: Option<&'a Spanned<RawHttp>>,
 }
 
-fn command(raw: &RawJob, argv: &Spanned<Vec<String>>) -> Result<Command, Fault> {
+impl Told<'_> {
+    /// The first that only commands have, and where it stands.
+    pub(super) fn of_commands(&self) -> Option<(&'static str, usize)> {
+        let env = self.env.map(|env| ("env", env.span().start));
+        let cwd = self.cwd.map(|cwd| ("cwd", cwd.span().start));
+        let output = self.output.map(|output| ("output", output.span().start));
+        let user = self.user.map(|user| ("user", user.span().start));
+        env.or(cwd).or(output).or(user)
+    }
+}
+
+/// `whose` is what it is said of, such as `a job`.
+pub(super) fn deed<T>(whose: &str, place: &Spanned<T>, told: &Told<'_>) -> Result<Deed, Fault> {
+    match (told.command, told.http) {
+        (Some(argv), None) => Ok(Deed::Command(Arc::new(command(told, argv)?))),
+        (None, Some(http)) => match told.of_commands() {
+            Some((what, at)) => {
+                Err(Fault::new(Some(at), format!("{whose} with http has no {what}")))
+            }
+            None => Ok(Deed::Call(Arc::new(call(http.get_ref())?))),
+        },
+        (Some(argv), Some(_)) => {
+            Err(wrong(argv, format!("{whose} has a command or http, and not both")))
+        }
+        (None, None) => {
+            Err(wrong(place, format!("{whose} has a command or http, and this has neither")))
+        }
+    }
+}
+
+fn command(told: &Told<'_>, argv: &Spanned<Vec<String>>) -> Result<Command, Fault> {
     let (program, args) = match argv.get_ref().split_first() {
         Some((program, args)) if !program.is_empty() => (program.clone(), args.to_vec()),
         _ => {
@@ -224,14 +273,14 @@ fn command(raw: &RawJob, argv: &Spanned<Vec<String>>) -> Result<Command, Fault> 
     if argv.get_ref().iter().any(|arg| arg.contains('\0')) {
         return Err(wrong(argv, "no argument has a NUL"));
     }
-    let env = raw.env.as_ref().map(|env| checked(env).map(|()| env.get_ref().clone()));
+    let env = told.env.map(|env| checked(env).map(|()| env.get_ref().clone()));
     Ok(Command {
         program,
         args,
         env: env.transpose()?.unwrap_or_default(),
-        cwd: raw.cwd.as_ref().map(|cwd| cwd.get_ref().clone()),
-        output: raw.output.as_ref().map_or(Output::Log, |output| *output.get_ref()),
-        user: raw.user.as_ref().map(user).transpose()?,
+        cwd: told.cwd.map(|cwd| cwd.get_ref().clone()),
+        output: told.output.map_or(Output::Log, |output| *output.get_ref()),
+        user: told.user.map(user).transpose()?,
     })
 }
 

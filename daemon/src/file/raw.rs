@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::breaker::RawBreaker;
+use super::saga::RawSaga;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -143,6 +144,7 @@ pub(super) struct RawJob {
     pub(super) output: Option<Spanned<Output>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) http: Option<Spanned<RawHttp>>,
+    pub(super) saga: Option<Spanned<RawSaga>>,
     pub(super) timeout: Option<Spanned<Span>>,
     pub(super) grace: Option<Span>,
     pub(super) misfire: Option<RawMisfire>,

@@ -380,7 +380,9 @@ fn a_command_runs_as_another_user_only_of_roots_daemon() {
         &with("user = 'no-such-user'"),
         expect!["line 4, [job.a] user: there is no user 'no-such-user'"],
     );
-    let Action::Command(command) = &plan("user = 'root'").action else { panic!("it is a command") };
+    let Action::Deed(Deed::Command(command)) = &plan("user = 'root'").action else {
+        panic!("it is a command")
+    };
     let user = command.user.as_ref().unwrap();
     assert_eq!((user.name.as_str(), user.uid, user.gid), ("root", 0, 0));
 }

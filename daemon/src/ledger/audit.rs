@@ -102,7 +102,9 @@ pub(super) async fn census(ledger: &dyn Ledger) -> Result<Census> {
             Named::Firing { job, .. } => {
                 census.jobs.entry(job.job().to_owned()).or_default().0.count(&entry);
             }
-            Named::Call { .. } | Named::Lease { .. } => census.others.count(&entry),
+            Named::Call { .. } | Named::Lease { .. } | Named::Step { .. } => {
+                census.others.count(&entry);
+            }
         },
         Err(_) => census.torn += 1,
     })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use cronx_ledger::Ledger;
+use cronx_ledger::saga::Sagas;
 
 /// How a ledger on a server is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +65,22 @@ impl Server {
             kind => {
                 let _ = makes;
                 anyhow::bail!("this cronx was built without ledgers in {kind:?}")
+            }
+        }
+    }
+
+    /// Its sagas, if it is one that keeps any.
+    pub(super) async fn sagas(&self, makes: bool) -> Result<Option<Arc<dyn Sagas>>> {
+        match self.kind {
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => {
+                use cronx_ledger::saga::postgres::{Options, Postgres};
+                let options = Options { makes, ..Options::default() };
+                Ok(Some(Arc::new(Postgres::connect(&self.url, options).await?)))
+            }
+            _ => {
+                let _ = makes;
+                Ok(None)
             }
         }
     }

@@ -39,6 +39,18 @@ fn a_name_is_no_structure() {
 }
 
 #[test]
+fn an_action_and_its_compensation_are_two() {
+    let saga = SagaId::new("shop", "order/7").unwrap();
+    let key = |undoes| Key::step(&saga, "charge", undoes).unwrap();
+    assert_eq!(key(false).as_str(), "shop/~saga/order%2F7/charge/do");
+    assert_eq!(key(true).as_str(), "shop/~saga/order%2F7/charge/undo");
+    assert_eq!(saga.to_string().parse::<SagaId>().unwrap(), saga);
+    for text in ["shop/~saga", "shop/~saga/", "shop/saga/x", "shop/~saga/a/b", "shop/~saga/%6F"] {
+        assert!(text.parse::<SagaId>().is_err(), "{text}");
+    }
+}
+
+#[test]
 fn names_have_bounds() {
     for (tenant, name) in [("", "x"), ("t", ""), (&*"t".repeat(65), "x"), ("t", &*"x".repeat(256))]
     {
@@ -46,6 +58,9 @@ fn names_have_bounds() {
     }
     assert!(Key::call("t", &"x".repeat(NAME_MOST + 1)).is_err());
     let longest = Key::call(&"/".repeat(TENANT_MOST), &"/".repeat(NAME_MOST)).unwrap();
+    assert!(longest.as_str().len() <= KEY_MOST, "{}", longest.as_str().len());
+    let longest = SagaId::new(&"/".repeat(TENANT_MOST), &"/".repeat(SAGA_MOST)).unwrap();
+    let longest = Key::step(&longest, &"/".repeat(STEP_MOST), true).unwrap();
     assert!(longest.as_str().len() <= KEY_MOST, "{}", longest.as_str().len());
     let longest = job(&"/".repeat(TENANT_MOST), &"/".repeat(JOB_MOST));
     let longest = Key::trigger(&longest, Utc::MAX, trigger(u64::MAX), u32::MAX);
@@ -77,6 +92,11 @@ fn what_is_no_key_is_refused() {
         "a/~call/%4",
         "a/~call/%zz",
         "a/~other/x",
+        "a/~saga/x",
+        "a/~saga/x/y",
+        "a/~saga/x/y/redo",
+        "a/~saga//y/do",
+        "a/~saga/x//undo",
         "a/b c/2025-11-28T14:00:00.000000000Z/0",
     ];
     for text in texts {
@@ -109,6 +129,10 @@ fn any_named() -> impl Strategy<Value = Named> {
             .prop_map(|(tenant, name)| Named::Call { tenant: short(&tenant).into(), name }),
         (name(), name())
             .prop_map(|(tenant, name)| Named::Lease { tenant: short(&tenant).into(), name }),
+        (name(), name(), ".{1,16}", any::<bool>()).prop_map(|(tenant, saga, step, undoes)| {
+            let saga = SagaId::new(short(&tenant), &saga).unwrap();
+            Named::Step { saga, step, undoes }
+        }),
     ]
 }
 

@@ -8,5 +8,7 @@ mod journal;
 mod killed;
 mod model;
 mod random;
+#[cfg(all(feature = "saga", feature = "sqlite"))]
+mod saga;
 mod stores;
 mod suite;
