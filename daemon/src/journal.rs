@@ -1,5 +1,7 @@
 //! Where a journal is, what becomes of its days, and reading it again.
 
+mod replay;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -47,6 +49,10 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    fn has_of(&self, day: Day) -> bool {
+        self.from < day.ends() && day.begins() < self.until
+    }
+
     fn has(&self, event: &Event) -> bool {
         let is_of = self.aggregate.as_ref().is_none_or(|aggregate| *aggregate == event.aggregate);
         is_of && self.from <= event.at && event.at < self.until
@@ -72,7 +78,8 @@ impl Place {
             #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
                 use cronx_ledger::journal::postgres::{Options, Postgres};
-                Box::new(Postgres::connect(url, Options::default()).await?)
+                let options = Options { makes: !looks, ..Options::default() };
+                Box::new(Postgres::connect(url, options).await?)
             }
         })
     }
@@ -101,41 +108,19 @@ impl Place {
         })
     }
 
-    /// Reads it again: what is in the archive day by day, then what is in the store, each event as a line.
-    /// Those that are cold need the archive.
+    /// Reads it again: what is in the archive day by day, then what is in the store, each event as a line. At
+    /// the end comes what was dropped from the store meanwhile, before it was read there. Days that are cold
+    /// need the archive.
     pub fn replay(
         &self,
         folder: Option<&Path>,
         wanted: &Wanted,
-        mut take: impl FnMut(&str) -> Result<()>,
+        take: impl FnMut(&str) -> Result<()>,
     ) -> Result<()> {
         wait(async {
             let tables = self.open(true).await?;
             let archive = folder.map(Archive::look).transpose()?;
-            for Standing { day, tier, .. } in tables.days().await? {
-                let is_asked = wanted.from < day.ends() && day.begins() < wanted.until;
-                if let (Tier::Cold(seal), true) = (tier, is_asked) {
-                    let archive = archive.as_ref().with_context(|| {
-                        format!("{day} is in the archive alone: name it with --archive")
-                    })?;
-                    let mut events = Vec::new();
-                    archive
-                        .events(day, &seal, async |part| {
-                            events.extend(part.into_iter().filter(|event| wanted.has(event)));
-                            Ok(())
-                        })
-                        .await?;
-                    events.iter().try_for_each(|event| take(&line(event)))?;
-                }
-            }
-            let mut after = Position(0);
-            loop {
-                let page = tables.read(after, PAGE).await?;
-                let Some(last) = page.last() else { return Ok(()) };
-                after = last.position;
-                let asked = page.iter().filter(|event| wanted.has(event));
-                asked.map(line).try_for_each(|line| take(&line))?;
-            }
+            replay::replay(&*tables, archive.as_ref(), wanted, take).await
         })
     }
 

@@ -1,6 +1,6 @@
 //! `cronx ledger archive` and `replay`: the days of a journal, and its events.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -47,14 +47,20 @@ pub fn replay(args: &Replay) -> Result<ExitCode> {
         until: args.until.map_or(Ok(Utc::MAX), utc)?,
         aggregate: args.aggregate.clone(),
     };
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let out = std::io::stdout().lock();
+    let is_terminal = out.is_terminal();
+    let shown = |line: String| if is_terminal { spelled(&line) } else { line };
+    let mut out = std::io::BufWriter::new(out);
     if let Some(consumer) = &args.dead {
         place.dead(consumer, &wanted, |reason, line| {
             let reason = serde_json::to_string(reason)?;
-            Ok(writeln!(out, "{{\"reason\":{reason},\"event\":{line}}}")?)
+            let letter = format!("{{\"reason\":{reason},\"event\":{line}}}");
+            Ok(writeln!(out, "{}", shown(letter))?)
         })?;
     } else {
-        place.replay(args.archive.as_deref(), &wanted, |line| Ok(writeln!(out, "{line}")?))?;
+        place.replay(args.archive.as_deref(), &wanted, |line| {
+            Ok(writeln!(out, "{}", shown(line.to_owned()))?)
+        })?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -63,4 +69,38 @@ pub fn replay(args: &Replay) -> Result<ExitCode> {
 fn utc(instant: jiff::Timestamp) -> Result<Utc> {
     let instant = i64::try_from(instant.as_nanosecond());
     Ok(Utc(instant.context("an instant is between 1677 and 2262")?))
+}
+
+/// A line of JSON for a terminal: what would act on it, or hide or turn what follows, as JSON spells it. It
+/// says the same.
+fn spelled(line: &str) -> String {
+    let mut spelled = String::with_capacity(line.len());
+    for letter in line.chars() {
+        let whole = letter.to_string();
+        let is_plain = (' '..='~').contains(&letter)
+            || Untrusted::from(whole.as_str()).terminal().to_string() == whole;
+        if is_plain {
+            spelled.push(letter);
+        } else {
+            let mut units = [0; 2];
+            let units = letter.encode_utf16(&mut units).iter();
+            spelled.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_on_a_terminal_does_nothing_and_says_the_same() {
+        let plain = r#"{"who":"Zoë \u001b]0;x","payload":["日本"]}"#;
+        assert_eq!(spelled(plain), plain);
+        let wild = "[\"\u{9b}2J\u{7f}\u{202e}a\u{2066}\u{61c}\u{200f}é\u{e0041}\"]";
+        assert_eq!(spelled(wild), r#"["\u009b2J\u007f\u202ea\u2066\u061c\u200fé\udb40\udc41"]"#);
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        assert_eq!(read(&spelled(wild)), read(wild));
+    }
 }

@@ -19,7 +19,6 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -35,43 +34,51 @@ const PART: usize = 8 << 20;
 const PART_MOST: u64 = 16 << 20;
 const LEVEL: i32 = 6;
 const PAGE: usize = 4096;
+const MANIFEST: &str = "manifest.json";
 
 /// Where cold days are.
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
     place: String,
-    /// Of a folder: what is left there under temporary names is ours to remove.
-    root: Option<PathBuf>,
-    _lock: Option<File>,
+    keeps: Keeps,
+}
+
+/// What may be removed there.
+enum Keeps {
+    /// What is ours in a folder, which is locked.
+    Folder { root: PathBuf, _lock: File },
+    /// What is ours in a store.
+    Objects,
+    /// Nothing: another may write there.
+    Looks,
 }
 
 impl Archive {
-    /// In a folder, which is made where there is none, and is locked: one process at a time.
+    /// In a folder, which is made where there is none, and is locked: one process at a time. It must be no
+    /// link, and none but its owner, who is root or this user, may write there.
     pub fn folder(path: &std::path::Path) -> Result<Self, Error> {
         let (store, lock) = folder::open(path)?;
-        let root = Some(path.to_owned());
-        Ok(Self {
-            store: Arc::new(store),
-            place: path.display().to_string(),
-            root,
-            _lock: Some(lock),
-        })
+        let keeps = Keeps::Folder { root: path.to_owned(), _lock: lock };
+        Ok(Self { store: Arc::new(store), place: path.display().to_string(), keeps })
     }
 
     /// In a folder that there is, only to look, while another process may write there.
     pub fn look(path: &std::path::Path) -> Result<Self, Error> {
         let store = Arc::new(folder::store(path)?);
-        Ok(Self { store, place: path.display().to_string(), root: None, _lock: None })
+        Ok(Self { store, place: path.display().to_string(), keeps: Keeps::Looks })
     }
 
     /// In a store of objects, of which nobody else writes that part; `place` is what a person calls it.
     pub fn of(store: Arc<dyn ObjectStore>, place: &str) -> Self {
-        Self { store, place: place.to_owned(), root: None, _lock: None }
+        Self { store, place: place.to_owned(), keeps: Keeps::Objects }
     }
 
     /// Removes what writers that ended too soon left under temporary names; how many.
     pub fn sweep(&self) -> Result<u64, Error> {
-        self.root.as_deref().map_or(Ok(0), folder::sweep)
+        match &self.keeps {
+            Keeps::Folder { root, .. } => folder::sweep(root),
+            Keeps::Objects | Keeps::Looks => Ok(0),
+        }
     }
 
     /// Where it is, as a person would say it.
@@ -137,8 +144,8 @@ impl Archive {
         put.map(|_| ()).map_err(self.failed("write", path))
     }
 
-    /// Reads a day back, all of it. An error unless it is what was sealed, to the byte; then what stands
-    /// beside the files that the manifest names is removed.
+    /// Reads a day back, all of it. An error unless it is what was sealed, to the byte; then files
+    /// of ours are removed that the manifest does not name.
     pub async fn verify(&self, day: Day, seal: &Seal) -> Result<Manifest, Error> {
         let manifest = self.believed(day, seal).await?;
         let mut sum = Summing::default();
@@ -211,14 +218,26 @@ impl Archive {
         read_line(text).map_err(|reason| self.spoilt(&part_path(day, &part.name), reason))
     }
 
+    /// Removes what an export that ended too soon has left. Others' files are theirs.
     async fn tidy(&self, day: Day, manifest: &Manifest) -> Result<(), Error> {
-        let folder = Path::from(day.to_string());
-        let found = self.store.list(Some(&folder)).map_ok(|found| found.location);
-        let found: Vec<Path> = found.try_collect().await.map_err(self.failed("list", &folder))?;
-        let mut named = vec![manifest_path(day)];
-        named.extend(manifest.parts.iter().map(|part| part_path(day, &part.name)));
-        for path in found.into_iter().filter(|path| !named.contains(path)) {
-            self.store.delete(&path).await.map_err(self.failed("remove", &path))?;
+        let is_named = |name: &str| manifest.parts.iter().any(|part| part.name == name);
+        let goes =
+            |name: &str| manifest::is_part(name) && !is_named(name) || folder::is_temporary(name);
+        match &self.keeps {
+            Keeps::Folder { root, .. } => {
+                folder::remove(root, &day.to_string(), goes).map(|_| ())?;
+            }
+            Keeps::Objects => {
+                let above = Path::from(day.to_string());
+                let found = self.store.list_with_delimiter(Some(&above)).await;
+                let found = found.map_err(self.failed("list", &above))?.objects;
+                for path in found.into_iter().map(|found| found.location) {
+                    if path.filename().is_some_and(goes) {
+                        self.store.delete(&path).await.map_err(self.failed("remove", &path))?;
+                    }
+                }
+            }
+            Keeps::Looks => {}
         }
         Ok(())
     }
@@ -254,7 +273,7 @@ impl Archive {
 }
 
 fn manifest_path(day: Day) -> Path {
-    part_path(day, "manifest.json")
+    part_path(day, MANIFEST)
 }
 
 fn part_path(day: Day, name: &str) -> Path {

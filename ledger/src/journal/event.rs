@@ -89,13 +89,13 @@ fn packed(text: &str) -> String {
 pub struct Draft {
     /// Given again by a retry.
     pub id: EventId,
-    /// Whose history it is a part of, such as `bill/17`: 1 to [`NAME_MOST`] bytes.
+    /// Whose history it is a part of, such as `bill/17`: 1 to [`NAME_MOST`] bytes, none of them 0.
     pub aggregate: String,
     /// The number in that history that it must become, from 1; `None` takes the next.
     pub version: Option<u64>,
-    /// Who did it: 1 to [`NAME_MOST`] bytes.
+    /// Who did it: 1 to [`NAME_MOST`] bytes, none of them 0.
     pub who: String,
-    /// What was done: 1 to [`NAME_MOST`] bytes.
+    /// What was done: 1 to [`NAME_MOST`] bytes, none of them 0.
     pub what: String,
     /// The trace that it was done in.
     pub trace: Option<TraceId>,
@@ -128,8 +128,20 @@ impl Draft {
 
 fn within(what: &'static str, name: &str) -> Result<(), Error> {
     let length = name.len();
-    let fits = (1..=NAME_MOST).contains(&length);
-    fits.then_some(()).ok_or(Error::Name { what, length, most: NAME_MOST })
+    if !(1..=NAME_MOST).contains(&length) {
+        return Err(Error::Name { what, length, most: NAME_MOST });
+    }
+    without_nul(what, name)
+}
+
+/// PostgreSQL has no text with one, and an event is the same in every store.
+fn without_nul(what: &'static str, name: &str) -> Result<(), Error> {
+    let refused = || Error::Unavailable {
+        what: "use",
+        place: "a journal".to_owned(),
+        reason: format!("the name of a {what} has a NUL in it, which no journal takes"),
+    };
+    (!name.contains('\0')).then_some(()).ok_or_else(refused)
 }
 
 /// What became of a draft.
@@ -181,7 +193,7 @@ pub struct Event {
     pub payload: Payload,
 }
 
-/// Who reads a journal, by a name of 1 to 64 bytes.
+/// Who reads a journal, by a name of 1 to 64 bytes, none of them 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Consumer(Arc<str>);
 
@@ -190,7 +202,11 @@ impl Consumer {
     pub fn new(name: &str) -> Result<Self, Error> {
         let (length, most) = (name.len(), 64);
         let fits = (1..=most).contains(&length);
-        fits.then(|| Self(name.into())).ok_or(Error::Name { what: "consumer", length, most })
+        if !fits {
+            return Err(Error::Name { what: "consumer", length, most });
+        }
+        without_nul("consumer", name)?;
+        Ok(Self(name.into()))
     }
 
     /// Its name.
@@ -236,9 +252,8 @@ mod tests {
         assert_eq!(refused.to_string().split(". ").next().unwrap(), expected);
     }
 
-    #[test]
-    fn each_field_is_a_part_of_what_a_draft_says() {
-        let draft = Draft {
+    fn draft() -> Draft {
+        Draft {
             id: EventId(1),
             aggregate: "a".to_owned(),
             version: None,
@@ -246,7 +261,27 @@ mod tests {
             what: "c".to_owned(),
             trace: None,
             payload: Payload::parse("1").unwrap(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_nul() {
+        let name = || "a\0b".to_owned();
+        assert!(draft().check().is_ok());
+        for draft in [
+            Draft { aggregate: name(), ..draft() },
+            Draft { who: name(), ..draft() },
+            Draft { what: name(), ..draft() },
+        ] {
+            let refused = draft.check().unwrap_err().to_string();
+            assert!(refused.contains("has a NUL"), "{refused}");
+        }
+        assert!(Consumer::new(&name()).is_err());
+    }
+
+    #[test]
+    fn each_field_is_a_part_of_what_a_draft_says() {
+        let draft = draft();
         let others = [
             Draft { aggregate: "b".to_owned(), ..draft.clone() },
             Draft { version: Some(1), ..draft.clone() },

@@ -45,11 +45,13 @@ pub struct Options {
     pub clock: Clock,
     /// Connections at most.
     pub connections: usize,
+    /// Whether tables are made where there are none; else that is an error.
+    pub makes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::Own, connections: 4 }
+        Self { clock: Clock::Own, connections: 4, makes: true }
     }
 }
 
@@ -69,9 +71,9 @@ impl Postgres {
     /// there are none. Connections are not encrypted.
     pub async fn connect(url: &str, options: Options) -> Result<Self, Error> {
         let (pool, place) = pool::open(url, &options)?;
-        let (clock, horizon) = (options.clock, Mutex::default());
+        let (clock, horizon, makes) = (options.clock, Mutex::default(), options.makes);
         let inner = Inner { pool, clock, place, horizon };
-        schema::settle(&inner).await?;
+        schema::settle(&inner, makes).await?;
         Ok(Self(Arc::new(inner)))
     }
 }

@@ -35,6 +35,9 @@ use super::{Consumer, DeadLetter, Event, Move, Position, Tables};
 use crate::Error;
 use crate::store::Pending;
 
+/// Bytes of a sink's reason.
+const REASON_MOST: usize = 4096;
+
 /// What a sink says of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -272,7 +275,7 @@ impl<S: Sink> Relay<S> {
         fates: &[Fate],
     ) -> Result<(), Error> {
         let letter = |(event, fate): (&Event, &Fate)| match fate {
-            Fate::Dead(reason) => Some(DeadLetter { event: event.clone(), reason: reason.clone() }),
+            Fate::Dead(reason) => Some(DeadLetter { event: event.clone(), reason: kept(reason) }),
             _ => None,
         };
         let dead: Vec<_> = page.iter().zip(fates).filter_map(letter).collect();
@@ -334,6 +337,13 @@ fn bury(page: &[Event], fates: &mut [Fate], place: usize, reason: String) {
         }
     }
     fates[place] = Fate::Dead(reason);
+}
+
+/// A reason as every store takes it, and not much of it: a sink may say anything.
+fn kept(reason: &str) -> String {
+    let mut kept = reason.replace('\0', "\u{fffd}");
+    kept.truncate(kept.floor_char_boundary(REASON_MOST));
+    kept
 }
 
 /// Full jitter: any time up to twice as much as after the failure before.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Day, Seal};
 
 const SCHEMA: &str = "cronx.journal-archive/1";
+/// After the digits of a file's first position.
+const PART: &str = ".ndjson.zst";
 
 /// What is said of a day in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,12 @@ pub struct Part {
     pub count: u64,
 }
 
+/// Whether it is the name of a file of events.
+pub(super) fn is_part(name: &str) -> bool {
+    let digits = name.strip_suffix(PART).unwrap_or_default();
+    digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
 fn hex(digest: [u8; 32]) -> String {
     blake3::Hash::from_bytes(digest).to_hex().to_string()
 }
@@ -46,7 +54,7 @@ fn hex(digest: [u8; 32]) -> String {
 impl Part {
     pub(super) fn of(seal: &Seal, packed: &[u8]) -> Self {
         Self {
-            name: format!("{:020}.ndjson.zst", seal.first.0),
+            name: format!("{:020}{PART}", seal.first.0),
             bytes: packed.len() as u64,
             digest: hex(*blake3::hash(packed).as_bytes()),
             count: seal.count,

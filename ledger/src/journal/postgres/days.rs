@@ -153,7 +153,6 @@ async fn stand(
 
 pub(super) async fn drop_day(inner: &Inner, day: Day, stragglers: bool) -> Result<Dropped, Error> {
     let what = "drop a day of";
-    let late = offsets::all(inner).await?;
     let mut client = inner.client().await?;
     let now = inner.now(&client).await?;
     let transaction = schema::hurried(inner, &mut client, what).await?;
@@ -162,7 +161,7 @@ pub(super) async fn drop_day(inner: &Inner, day: Day, stragglers: bool) -> Resul
         Tier::Cold(_) => return Ok(Dropped::Gone { stragglers: 0 }),
         Tier::Hot => return Err(refused(inner, day, "it is not sealed")),
     };
-    let late: Vec<_> = late.into_iter().filter(|(_, offset)| *offset < seal.last).collect();
+    let late = offsets::late(inner, &transaction, seal.last).await?;
     if !late.is_empty() && !stragglers {
         return Ok(Dropped::Held);
     }

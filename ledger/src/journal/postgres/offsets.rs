@@ -1,7 +1,7 @@
 //! Consumers: how far they are, and what they could not have.
 
 use cronx_scheduler::Utc;
-use tokio_postgres::Transaction;
+use tokio_postgres::{Row, Transaction};
 
 use super::pool::failed;
 use super::{Inner, row};
@@ -62,7 +62,23 @@ async fn moved(transaction: &Transaction<'_>, step: &Move) -> Result<bool, tokio
 pub(super) async fn all(inner: &Inner) -> Result<Vec<(Consumer, Position)>, Error> {
     let sql = "SELECT consumer, position FROM cronx_journal.offsets ORDER BY consumer";
     let rows = inner.client().await?.query(sql, &[]).await.map_err(failed("read", &inner.place))?;
-    rows.iter().map(|row| Ok((Consumer::new(row.get(0))?, Position(row.get(1))))).collect()
+    rows.iter().map(offset).collect()
+}
+
+fn offset(row: &Row) -> Result<(Consumer, Position), Error> {
+    Ok((Consumer::new(row.get(0))?, Position(row.get(1))))
+}
+
+/// Those who have not had all up to there. They stay where they are until the transaction ends.
+pub(super) async fn late(
+    inner: &Inner,
+    transaction: &Transaction<'_>,
+    last: Position,
+) -> Result<Vec<(Consumer, Position)>, Error> {
+    let sql = "SELECT consumer, position FROM cronx_journal.offsets
+         WHERE position < $1 ORDER BY consumer FOR UPDATE";
+    let rows = transaction.query(sql, &[&last.0]).await.map_err(failed("read", &inner.place))?;
+    rows.iter().map(offset).collect()
 }
 
 pub(super) async fn backlog(inner: &Inner, consumer: Consumer) -> Result<Backlog, Error> {

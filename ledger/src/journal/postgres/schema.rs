@@ -1,6 +1,7 @@
 //! The schema: made where it is not, and refused where it is another's.
 
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 
 use super::pool::failed;
 use super::{Inner, LOCK_MOST};
@@ -15,7 +16,7 @@ const LOCK: i64 = 0x6372_6e78_6a6e;
 const TABLES: &str = include_str!("schema.sql");
 
 /// Looks before it writes.
-pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
+pub(super) async fn settle(inner: &Inner, makes: bool) -> Result<(), Error> {
     let place = &inner.place;
     let mut client = inner.client().await?;
     let transaction = client.transaction().await.map_err(failed("open", place))?;
@@ -24,24 +25,39 @@ pub(super) async fn settle(inner: &Inner) -> Result<(), Error> {
     let sql = "SELECT to_regnamespace('cronx_journal') IS NOT NULL,
             to_regclass('cronx_journal.journal') IS NOT NULL";
     let found = transaction.query_one(sql, &[]).await.map_err(failed("read", place))?;
+    let foreign = |found: &str| Error::Foreign { place: place.clone(), found: found.to_owned() };
     match (found.get(0), found.get(1)) {
+        (false, _) if !makes => return Err(foreign("it has no schema 'cronx_journal'")),
         (false, _) => {
             transaction.batch_execute(TABLES).await.map_err(failed("make the tables of", place))?;
         }
         (true, false) => {
-            let found = "it has a schema 'cronx_journal' of another program".to_owned();
-            return Err(Error::Foreign { place: place.clone(), found });
+            return Err(foreign("it has a schema 'cronx_journal' of another program"));
         }
         (true, true) => {
             let sql = "SELECT max(version) FROM cronx_journal.journal";
-            let row = transaction.query_one(sql, &[]).await.map_err(failed("read", place))?;
-            let found = row.get::<_, Option<i64>>(0).unwrap_or(i64::MAX);
+            let found = match transaction.query_one(sql, &[]).await {
+                Ok(row) => row.try_get::<_, Option<i64>>(0).ok(),
+                Err(error) if is_other(&error) => None,
+                Err(error) => return Err(failed("read", place)(error)),
+            };
+            let theirs = "it has a table 'cronx_journal.journal' of another program";
+            let found = found.ok_or_else(|| foreign(theirs))?.ok_or_else(|| Error::Torn {
+                place: place.clone(),
+                row: "cronx_journal.journal".to_owned(),
+                reason: "there is no version".to_owned(),
+            })?;
             if found > SCHEMA {
                 return Err(Error::Newer { place: place.clone(), found, known: SCHEMA });
             }
         }
     }
     transaction.commit().await.map_err(failed("write", place))
+}
+
+/// A table that has no such column, or one of which there is no greatest.
+fn is_other(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::UNDEFINED_COLUMN | &SqlState::UNDEFINED_FUNCTION))
 }
 
 /// The name of a day's table.

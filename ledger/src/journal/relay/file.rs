@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::{Answer, Sink, lines};
 use crate::Error;
 use crate::journal::Event;
@@ -12,8 +14,13 @@ use crate::store::Pending;
 
 /// A file to which each event is a line; others may read it, and none may write. What is taken is on disk.
 pub struct Lines {
-    file: Arc<File>,
+    /// Held by a write until it is over, also one for which nobody waits any more.
+    end: Arc<Mutex<End>>,
     place: String,
+}
+
+struct End {
+    file: File,
     /// Bytes of whole lines.
     length: u64,
 }
@@ -36,7 +43,7 @@ impl Lines {
         let folder = File::open(folder.unwrap_or(Path::new(".")));
         let synced = folder.and_then(|folder| folder.sync_all());
         synced.map_err(Error::system("bring to disk the folder of", &place))?;
-        Ok(Self { file: Arc::new(file), place, length })
+        Ok(Self { end: Arc::new(Mutex::new(End { file, length })), place })
     }
 }
 
@@ -57,23 +64,28 @@ fn whole(mut file: &File) -> std::io::Result<u64> {
     Ok(0)
 }
 
-/// All of it, or the file is as it was.
-fn add(file: &File, at: u64, text: &str) -> std::io::Result<()> {
-    let mut writer = file;
-    writer.seek(SeekFrom::Start(at))?;
-    let written = writer.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-    if written.is_err() {
-        file.set_len(at)?;
+impl End {
+    /// All of it, or the file is as it was.
+    fn add(&mut self, text: &str) -> std::io::Result<()> {
+        // What an earlier write left that failed, and could not be undone then.
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        let written = self.file.write_all(text.as_bytes());
+        let written = written.and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            self.file.set_len(self.length)?;
+        } else {
+            self.length += text.len() as u64;
+        }
+        written
     }
-    written
 }
 
 impl Sink for Lines {
     fn send<'a>(&'a mut self, events: &'a [&'a Event]) -> Pending<'a, Vec<Answer>> {
         Box::pin(async move {
-            let (text, at, file) = (lines(events), self.length, Arc::clone(&self.file));
-            let length = text.len() as u64;
-            let written = tokio::task::spawn_blocking(move || add(&file, at, &text)).await;
+            let (text, mut end) = (lines(events), Arc::clone(&self.end).lock_owned().await);
+            let written = tokio::task::spawn_blocking(move || end.add(&text)).await;
             let written = written.map_err(|_| Error::Closed)?;
             written.map_err(|error| match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -81,7 +93,6 @@ impl Sink for Lines {
                 }
                 _ => Error::system("write", &self.place)(error),
             })?;
-            self.length += length;
             Ok(vec![Answer::Taken; events.len()])
         })
     }
@@ -93,7 +104,18 @@ impl Sink for Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
+    use cronx_scheduler::Utc;
+
     use super::*;
+    use crate::journal::{EventId, Payload, Position};
+
+    impl Lines {
+        fn length(&self) -> u64 {
+            self.end.try_lock().unwrap().length
+        }
+    }
 
     #[test]
     fn what_is_not_a_whole_line_is_cut_off() {
@@ -109,9 +131,44 @@ mod tests {
             (long.clone(), 0),
         ] {
             std::fs::write(&path, &text).unwrap();
-            assert_eq!(Lines::open(&path).unwrap().length, kept);
+            assert_eq!(Lines::open(&path).unwrap().length(), kept);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text[..kept as usize]);
         }
+    }
+
+    fn event(id: u128, payload: &str) -> Event {
+        let payload = Payload::parse(payload).unwrap();
+        Event {
+            position: Position(id as i64),
+            id: EventId(id),
+            aggregate: "a".to_owned(),
+            version: 1,
+            who: "b".to_owned(),
+            what: "c".to_owned(),
+            trace: None,
+            at: Utc(0),
+            payload,
+        }
+    }
+
+    /// The relay asks a sink again when it does not wait for an answer any more.
+    #[tokio::test]
+    async fn one_that_is_not_waited_for_is_whole_before_the_next() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("events");
+        let mut sink = Lines::open(&path).unwrap();
+        let long = event(1, &format!("\"{}\"", "x".repeat(800_000)));
+        let short = event(2, "1");
+        for _ in 0..20 {
+            let first = [&long];
+            let mut sent = sink.send(&first);
+            let _begun = std::future::poll_fn(|now| Poll::Ready(sent.as_mut().poll(now))).await;
+            drop(sent);
+            assert_eq!(sink.send(&[&short]).await.unwrap(), [Answer::Taken]);
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = lines(&[&long, &short]).repeat(20);
+        assert!(text == expected, "{} bytes, not {}", text.len(), expected.len());
     }
 
     #[test]

@@ -65,6 +65,10 @@ impl Http {
         if uri.scheme_str() != Some("http") || uri.host().is_none() {
             return Err(refused("it is http://HOST:PORT/PATH"));
         }
+        // It would be in every error: who we are is said by the header.
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(refused("it is http://HOST:PORT/PATH, and names no user"));
+        }
         let authorization = authorization.map(HeaderValue::from_str).transpose();
         let authorization = authorization.map_err(|_| refused("its authorization is no header"))?;
         Ok(Self { uri, body, authorization, connection: None })
@@ -250,6 +254,11 @@ mod tests {
         for url in ["https://h/", "h:9200", "ftp://h/", "/x", ""] {
             let refused = Http::new(url, Body::Lines, None).err();
             assert!(matches!(refused, Some(Error::Url { .. })), "{url}");
+        }
+        for url in ["http://u:secret@h/", "http://secret@h", "http://:secret@[::1]:9200/"] {
+            let refused = Http::new(url, Body::Lines, None).err().unwrap();
+            assert!(matches!(refused, Error::Url { .. }), "{url}");
+            assert!(!refused.to_string().contains("secret"), "{refused}");
         }
         assert!(Http::new("http://[::1]:9200/_bulk", Body::Lines, Some("Bearer x")).is_ok());
     }

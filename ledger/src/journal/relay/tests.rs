@@ -65,3 +65,13 @@ fn a_wait_is_anything_up_to_twice_the_one_before() {
     let none = Options { first: Duration::ZERO, ..options };
     assert_eq!(backoff(&none, 3, 7), Duration::ZERO);
 }
+
+#[test]
+fn a_reason_is_what_every_store_takes() {
+    assert_eq!(kept("422: no"), "422: no");
+    assert_eq!(kept("a\0b"), "a\u{fffd}b");
+    for letter in ["x", "\0", "é", "\u{1f4a9}"] {
+        let kept = kept(&("a".to_owned() + &letter.repeat(5000)));
+        assert!((REASON_MOST - 3..=REASON_MOST).contains(&kept.len()), "{}", kept.len());
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use cronx_ledger::journal::postgres::{Options, Postgres, append};
-use cronx_ledger::journal::{Appended, Day, Draft, Journal, Position, Tables};
+use cronx_ledger::journal::{Appended, Consumer, Day, Draft, Dropped, Journal, Position, Tables};
 use cronx_ledger::{Clock, Error, Pending};
 use cronx_scheduler::Utc;
 use tokio_postgres::{Client, NoTls};
@@ -169,7 +169,7 @@ async fn one_that_commits_late_is_not_skipped() {
     }
     assert_eq!(had, [""; 0], "nothing may be read past one that is open");
     // It is not read, and it is seen as lag.
-    let consumer = cronx_ledger::journal::Consumer::new("c").unwrap();
+    let consumer = Consumer::new("c").unwrap();
     assert!(database.journal.backlog(consumer).await.unwrap().positions >= 20);
     late.commit().await.unwrap();
     loop {
@@ -264,4 +264,83 @@ async fn another_programs_schema_is_left_alone() {
     user.batch_execute(sql).await.unwrap();
     let refused = Postgres::connect(&database.url, Options::default()).await.err().unwrap();
     assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
+    // Who only looks makes nothing, and what cannot be ours is no reason to panic.
+    let looking = Options { makes: false, ..Options::default() };
+    user.batch_execute("DROP SCHEMA cronx_journal").await.unwrap();
+    let refused = Postgres::connect(&database.url, looking).await.err().unwrap();
+    assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
+    let found = user.query_one("SELECT to_regnamespace('cronx_journal') IS NULL", &[]).await;
+    assert!(found.unwrap().get::<_, bool>(0));
+    user.batch_execute("CREATE SCHEMA cronx_journal").await.unwrap();
+    for columns in ["version TEXT", "version INT", "version BOOLEAN", "other BIGINT", ""] {
+        let sql = format!("CREATE TABLE cronx_journal.journal ({columns})");
+        user.batch_execute(&sql).await.unwrap();
+        let refused = Postgres::connect(&database.url, Options::default()).await.err().unwrap();
+        assert!(matches!(refused, Error::Foreign { .. }), "{columns}: {refused}");
+        user.batch_execute("DROP TABLE cronx_journal.journal").await.unwrap();
+    }
+    user.batch_execute("CREATE TABLE cronx_journal.journal (version BIGINT)").await.unwrap();
+    let refused = Postgres::connect(&database.url, Options::default()).await.err().unwrap();
+    assert!(matches!(refused, Error::Torn { .. }), "{refused}");
+}
+
+/// It had the day when it was dropped: none of it is a dead letter. Whatever the database's own isolation is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_moves_meanwhile_has_no_dead_letters() {
+    let test = "a_consumer_that_moves_meanwhile_has_no_dead_letters";
+    let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    let database = Database::new(&server, "meanwhile").await;
+    let mut user = database.user().await;
+    let sql = "ALTER DATABASE meanwhile SET default_transaction_isolation = 'serializable'";
+    user.batch_execute(sql).await.unwrap();
+    let options = Options { clock: database.clock.clone(), ..Options::default() };
+    let journal = Postgres::connect(&database.url, options).await.unwrap();
+    database.append((1..=3).map(|id| draft(id, "a", None)).collect(), true).await.unwrap();
+    let [moves, stays] = ["moves", "stays"].map(|name| Consumer::new(name).unwrap());
+    for consumer in [&moves, &stays] {
+        journal.join(consumer.clone()).await.unwrap();
+    }
+    let seal = journal.seal(Day(0)).await.unwrap();
+    let moving = user.transaction().await.unwrap();
+    let sql = "UPDATE cronx_journal.offsets SET position = $1 WHERE consumer = 'moves'";
+    moving.execute(sql, &[&seal.last.0]).await.unwrap();
+    let dropping = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.drop_day(Day(0), true).await }
+    });
+    let watcher = database.user().await;
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'cronx journal' AND wait_event_type = 'Lock')";
+    while !watcher.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(!dropping.is_finished(), "it did not wait for who moves");
+    }
+    moving.commit().await.unwrap();
+    assert_eq!(dropping.await.unwrap().unwrap(), Dropped::Gone { stragglers: 3 });
+    let dead = async |consumer| journal.dead(consumer, None, Position(0), 9).await.unwrap().len();
+    assert_eq!((dead(moves).await, dead(stays).await), (0, 3));
+}
+
+/// A keeper that was stopped does not keep others from appending for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_we_leave_open_is_ended_by_the_server() {
+    let test = "what_we_leave_open_is_ended_by_the_server";
+    let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
+    let database = Database::new(&server, "idle").await;
+    database.append(vec![draft(1, "a", None)], true).await.unwrap();
+    let user = database.user().await;
+    // As it was read by a session of ours, in the middle of what it does.
+    let sql = "CREATE TABLE told AS SELECT ''::text AS idle, ''::text AS isolation;
+        CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            UPDATE told SET idle = current_setting('idle_in_transaction_session_timeout'),
+                isolation = current_setting('transaction_isolation');
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER tell BEFORE UPDATE ON cronx_journal.days
+            FOR EACH ROW EXECUTE FUNCTION tell()";
+    user.batch_execute(sql).await.unwrap();
+    database.journal.seal(Day(0)).await.unwrap();
+    let told = user.query_one("SELECT idle, isolation FROM told", &[]).await.unwrap();
+    let told: [String; 2] = [told.get(0), told.get(1)];
+    assert_eq!(told, ["2s", "read committed"]);
 }

@@ -4,6 +4,8 @@
 mod crash;
 #[cfg(feature = "sqlite")]
 mod disk;
+#[cfg(feature = "sqlite")]
+mod foreign;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
