@@ -125,8 +125,8 @@ impl Small {
 
     fn new(size: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
-        let mounted =
-            Uid::effective().is_root() && Self::mount(&format!("size={size}"), folder.path());
+        let mounted = Uid::effective().is_root()
+            && Self::mount(&format!("mode=755,size={size}"), folder.path());
         mounted.then_some(Self(folder))
     }
 
