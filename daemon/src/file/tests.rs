@@ -56,7 +56,7 @@ fn what_nobody_knows() {
     refused(
         &with("retries = 3"),
         expect![
-            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`, `breaker`, `depends-on`"
+            "line 4, [job.a] retries: unknown field `retries`, expected one of `schedule`, `zone`, `dst`, `command`, `env`, `cwd`, `output`, `user`, `http`, `saga`, `timeout`, `grace`, `misfire`, `overlap`, `limit`, `forward`, `back`, `suspend`, `priority`, `jitter`, `retry`, `breaker`, `depends-on`"
         ],
     );
     refused(
