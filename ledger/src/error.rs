@@ -50,6 +50,19 @@ pub enum Error {
         /// The newest that is known.
         known: i64,
     },
+    /// A ledger of an older cronx, whose entries are written otherwise.
+    #[error(
+        "{place} has schema {found}, and this cronx knows only {known}: it was left as it is; choose another \
+         place, or let an older cronx bring its work to an end there"
+    )]
+    Older {
+        /// Which.
+        place: String,
+        /// What it says.
+        found: i64,
+        /// The only one that is known.
+        known: i64,
+    },
     /// Another process has it.
     #[error("{place} is in use by another cronx: stop that one, or choose another place")]
     InUse {

@@ -25,6 +25,7 @@
 //! best effort.
 
 mod ask;
+mod entry;
 mod plan;
 mod read;
 
@@ -48,7 +49,7 @@ use crate::server::{PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
 
 /// What its keys are like.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Jobs that share one of these wait for each other.
 const TURNS: usize = 64;
 
@@ -158,7 +159,10 @@ async fn open(
         Some(schema) if schema > SCHEMA => {
             Err(Error::Newer { place: place.to_owned(), found: schema, known: SCHEMA })
         }
-        Some(_) => Ok(found),
+        Some(SCHEMA) => Ok(found),
+        Some(schema) => {
+            Err(Error::Older { place: place.to_owned(), found: schema, known: SCHEMA })
+        }
         None => {
             let found = "its cronx:ledger is another program's".to_owned();
             Err(Error::Foreign { place: place.to_owned(), found })

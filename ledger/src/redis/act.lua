@@ -5,8 +5,9 @@
 -- that fails after a write does not take it back. Instants have more digits than a number here: they stay texts.
 -- `ask.rs` writes what is read here, one text after the other.
 
-local FIELDS = { 'fence', 'attempt', 'print', 'state', 'said', 'bid', 'until', 'since' }
-local FENCE, STATE, UNTIL = 1, 4, 7
+-- As `entry.rs` has it: fence, state, attempt, fingerprint, since, until, bid; and what was said.
+local ENTRY = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
+local STATE, SINCE, WORDS = 2, 5, 7
 local IN_FLIGHT, DONE = '1', '3'
 local END_OF_TIME = '9223372036854775807'
 
@@ -33,7 +34,11 @@ local function told(or_else)
 end
 
 local function entry(key)
-  return key ~= '' and redis.call('HMGET', 'cronx:entry:' .. key, unpack(FIELDS))
+  return key ~= '' and redis.call('GET', 'cronx:entry:' .. key)
+end
+
+local function begins(text, with)
+  return text and string.sub(text, 1, #with) == with
 end
 
 local sec, nsec = told(now)
@@ -54,29 +59,26 @@ if last == #ARGV then return seen end
 
 sec, nsec = told(function() return sec, nsec end)
 local fence, believed, count = arg(), arg(), arg()
-if fence ~= '' and (seen[5][FENCE] ~= fence or seen[5][STATE] ~= IN_FLIGHT) then return seen end
+if fence ~= '' and not begins(seen[5], fence .. ' ' .. IN_FLIGHT .. ' ') then return seen end
 if believed ~= '' and believed ~= (course and '=' .. course or '-') then return seen end
 if count ~= '' and tonumber(count) ~= #open then return seen end
 local change = arg()
 
--- An entry is what it was if its fence is, its state, and until when it is: what a fence was granted for does
--- not change, and it has one end.
-local function is_believed(before, write)
-  if write.fence == '-' then
-    return redis.call('EXISTS', 'cronx:entry:' .. write.key) == 0
-  end
-  return before[FENCE] == write.fence and before[STATE] == write.state
-    and (write.ends == '*' or before[UNTIL] == write.ends)
+-- An entry is what it was if it begins so: what a fence was granted for does not change, and it has one end.
+local function is_believed(write)
+  if write.believed == '-' then return not write.before end
+  return begins(write.before, write.believed)
 end
 
 local writes = {}
 while last < #ARGV do
-  local write = { key = arg(), job = arg(), fence = arg(), state = arg(), ends = arg(), fields = {} }
+  local write = { key = arg(), job = arg(), believed = arg(), words = {} }
   write.before = write.key == key and seen[4] or entry(write.key)
-  if not is_believed(write.before, write) then return seen end
-  for pair = 1, tonumber(arg()) do
-    write.fields[2 * pair - 1], write.fields[2 * pair] = arg(), arg()
-  end
+  write.was = { string.match(write.before or '', ENTRY) }
+  -- One that no cronx wrote is no text of words: its asker says so.
+  if not is_believed(write) or (write.before and #write.was == 0) then return seen end
+  for at = 1, WORDS do write.words[at] = arg() end
+  write.said = arg()
   writes[#writes + 1] = write
 end
 
@@ -94,28 +96,32 @@ local function later(one, other)
   return one > other and one or other
 end
 
+-- By their places: the fence, since and until.
 local relative = {
-  ['fence'] = function() return string.format('%.0f', sec * 1e6 + math.floor(nsec / 1e3) + 1) end,
-  ['since'] = from_now,
-  ['until'] = function(text, before) return later(from_now(text), before[UNTIL] or '') end,
+  [1] = function() return string.format('%.0f', sec * 1e6 + math.floor(nsec / 1e3) + 1) end,
+  [5] = from_now,
+  [6] = function(text, before) return later(from_now(text), before or '') end,
 }
 
 for _, write in ipairs(writes) do
-  local is = {}
-  for at = 1, #write.fields, 2 do
-    local field, value = write.fields[at], write.fields[at + 1]
-    if relative[field] and string.sub(value, 1, 1) == '+' then
-      value = relative[field](value, write.before)
-      write.fields[at + 1] = value
+  local words = {}
+  for at, word in ipairs(write.words) do
+    if word == '=' then
+      word = write.was[at]
+    elseif string.sub(word, 1, 1) == '+' then
+      word = relative[at](word, write.was[at])
     end
-    is[field] = value
+    words[at] = word
   end
-  redis.call('HSET', 'cronx:entry:' .. write.key, unpack(write.fields))
-  if write.fence == '-' then redis.call('ZADD', 'cronx:keys', 0, write.key) end
+  words[WORDS + 1] = write.said == '' and write.was[WORDS + 1] or string.sub(write.said, 2)
+  redis.call('SET', 'cronx:entry:' .. write.key, table.concat(words, ' '))
+  if not write.before then redis.call('ZADD', 'cronx:keys', 0, write.key) end
   -- The latest first.
-  if is.since then redis.call('ZADD', 'cronx:since', -tonumber(is.since), write.key) end
-  if is.state and write.job ~= '' then
-    redis.call(is.state == DONE and 'SREM' or 'SADD', 'cronx:open:' .. write.job, write.key)
+  if write.words[SINCE] ~= '=' then
+    redis.call('ZADD', 'cronx:since', -tonumber(words[SINCE]), write.key)
+  end
+  if write.words[STATE] ~= '=' and write.job ~= '' then
+    redis.call(words[STATE] == DONE and 'SREM' or 'SADD', 'cronx:open:' .. write.job, write.key)
   end
 end
 if change == '-' then

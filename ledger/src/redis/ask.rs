@@ -1,20 +1,20 @@
 //! Asking the server: a guess first, and then what it says.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cronx_scheduler::{Course, Utc};
 use tokio::sync::MutexGuard;
 
-use super::plan::{Plan, SECOND, hex, instant};
-use super::read::{Cells, course_of, entry_of};
+use super::entry::hex;
+use super::plan::{Plan, SECOND, instant};
+use super::read::{course_of, entry_of};
 use super::{Inner, TURNS, failed};
 use crate::Error;
 use crate::act::{Act, Change, Outcome, Reply, Seen, Wants};
-use crate::claim::{Claim, Entry, Fence, State};
+use crate::claim::{Claim, Entry, Fence};
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
-use crate::row::EntryRow;
+use crate::row::job_of;
 use crate::server::unavailable;
 
 /// How often others may be quicker.
@@ -83,9 +83,9 @@ fn remember(courses: &mut Courses<'_>, job: &JobId, seen: Option<Course>, change
     }
 }
 
-/// As the script answers.
-type Told =
-    (bool, i64, i64, Option<Cells>, Option<Cells>, Option<String>, Vec<(String, Option<Cells>)>);
+/// As the script answers: whether it wrote, when; the entry, the guard, the course and what is open.
+type Told = (bool, i64, i64, Text, Text, Text, Vec<(String, Text)>);
+type Text = Option<String>;
 
 async fn ask(inner: &Inner, wants: &Wants<'_>, plan: Option<&Plan>) -> Result<Answer, Error> {
     let key = |key: Option<&Key>| key.map(Key::to_string).unwrap_or_default();
@@ -107,29 +107,27 @@ async fn claim(
     key: &Key,
     claim: &Claim,
 ) -> Result<Answer, Error> {
-    let (owner, bid) = (Arc::clone(&claim.owner), claim.bid);
-    let state = State::InFlight { owner, bid, until: Utc::MAX };
-    let (fingerprint, since) = (claim.fingerprint, Utc(0));
-    let entry = Entry { fence: Fence::default(), attempt: 1, fingerprint, state, since };
-    let EntryRow { key, job, fingerprint, state, said, bid, .. } = EntryRow::of(key, &entry);
+    let bid = claim.bid.0.to_be_bytes();
+    let job = job_of(key).map(|job| job.to_string()).unwrap_or_default();
+    let [print, bid] = [claim.fingerprint.as_ref().map(|it| &it.0[..]), Some(&bid[..])].map(hex);
     let mut question = inner.claim.prepare_invoke();
-    question.arg(&inner.ledger).arg(&instant(inner.clock.told())[..]).arg(key);
-    question.arg(job.unwrap_or_default()).arg(hex(fingerprint)).arg(state).arg(said).arg(hex(bid));
+    question.arg(&inner.ledger).arg(key.as_str()).arg(job).arg(print).arg(bid).arg(&*claim.owner);
     question.arg(claim.lease.as_secs()).arg(claim.lease.subsec_nanos());
-    let told = question.invoke_async::<Told>(&mut inner.connection.clone()).await;
-    read(told.map_err(failed("ask", &inner.place))?, wants, &inner.place)
+    question.arg(&instant(inner.clock.told())[..]);
+    let told = question.invoke_async(&mut inner.connection.clone()).await;
+    let (is_written, sec, nsec, entry) = told.map_err(failed("ask", &inner.place))?;
+    read((is_written, sec, nsec, entry, None, None, Vec::new()), wants, &inner.place)
 }
 
 fn read(told: Told, wants: &Wants<'_>, place: &str) -> Result<Answer, Error> {
     let (is_written, sec, nsec, entry, guard, course, open) = told;
-    let one = |key: Option<&Key>, cells: Option<Cells>| -> Result<Option<Entry>, Error> {
-        let Some((key, cells)) = key.zip(cells) else { return Ok(None) };
-        let entry = entry_of(key.to_string(), cells, place).transpose()?;
-        Ok(entry.map(|(_, entry)| entry))
+    let one = |key: Option<&Key>, text: Text| -> Result<Option<Entry>, Error> {
+        let Some((key, text)) = key.zip(text) else { return Ok(None) };
+        Ok(Some(entry_of(key.to_string(), &text, place)?.1))
     };
     let course =
         wants.course.zip(course).map(|(job, course)| course_of(job.to_string(), &course, place));
-    let open = open.into_iter().filter_map(|(key, cells)| entry_of(key, cells?, place));
+    let open = open.into_iter().filter_map(|(key, text)| Some(entry_of(key, &text?, place)));
     let seen = Seen {
         now: Utc(sec.saturating_mul(SECOND).saturating_add(nsec)),
         floor: Fence((sec * 1_000_000 + nsec / 1000).cast_unsigned()),

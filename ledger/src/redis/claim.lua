@@ -1,10 +1,11 @@
--- Grants a key that was never asked for: the usual case of `act.lua`, in a quarter of its words. Of one that was
--- asked for it says what there is, and writes nothing.
+-- Grants a key that was never asked for: the usual case of `act.lua`, in a few words. Of one that was asked for
+-- it says what there is, and writes nothing.
 
-local mark, sec, nsec, key, job, print, state, said, bid, lease_sec, lease_nsec = unpack(ARGV)
-local entry = 'cronx:entry:' .. key
+local mark, key, job, print, bid, said, lease_sec, lease_nsec, sec, nsec = unpack(ARGV)
+local name = 'cronx:entry:' .. key
 
-if redis.call('GET', 'cronx:ledger') ~= mark then
+local found = redis.call('MGET', 'cronx:ledger', name)
+if found[1] ~= mark then
   return redis.error_reply('FORGOTTEN it is not what it was')
 end
 if sec == '' then
@@ -13,10 +14,7 @@ if sec == '' then
 else
   sec, nsec = tonumber(sec), tonumber(nsec)
 end
-if redis.call('EXISTS', entry) == 1 then
-  local fields = { 'fence', 'attempt', 'print', 'state', 'said', 'bid', 'until', 'since' }
-  return { 0, sec, nsec, redis.call('HMGET', entry, unpack(fields)), false, false, {} }
-end
+if found[2] then return { 0, sec, nsec, found[2] } end
 if job ~= '' then
   -- Were it of another kind, it would be known here, before anything is written.
   redis.call('SCARD', 'cronx:open:' .. job)
@@ -28,13 +26,15 @@ local function instant(s, n)
   return string.format('%.0f%09.0f', s, n)
 end
 
-local since = instant(sec, nsec)
-redis.call('HSET', entry,
-  'fence', string.format('%.0f', sec * 1e6 + math.floor(nsec / 1e3) + 1), 'attempt', '1', 'print', print,
-  'state', state, 'said', said, 'bid', bid, 'until', instant(sec + lease_sec, nsec + lease_nsec),
-  'since', since)
+local fence = string.format('%.0f', sec * 1e6 + math.floor(nsec / 1e3) + 1)
+local since, ends = instant(sec, nsec), instant(sec + lease_sec, nsec + lease_nsec)
+local entry = table.concat({ fence, '1 1', print, since, ends, bid, said }, ' ')
+if not redis.call('SET', name, entry, 'NX') then
+  -- What is there is no text: the server says so.
+  return { 0, sec, nsec, redis.call('GET', name) }
+end
 redis.call('ZADD', 'cronx:keys', 0, key)
 -- The latest first.
-redis.call('ZADD', 'cronx:since', -tonumber(since), key)
+redis.call('ZADD', 'cronx:since', '-' .. since, key)
 if job ~= '' then redis.call('SADD', 'cronx:open:' .. job, key) end
-return { 1, sec, nsec, false, false, false, {} }
+return { 1, sec, nsec, false }

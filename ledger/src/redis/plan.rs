@@ -1,10 +1,10 @@
 //! What is believed of the server, and what is to be written if it is so.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use cronx_scheduler::{Course, Utc};
 
+use super::entry::{self, BID, FENCE, SINCE, STATE, UNTIL, WORDS};
 use crate::act::{Act, Change, Outcome, Seen};
 use crate::claim::{Bid, Entry, Fence, State};
 use crate::key::Key;
@@ -12,6 +12,8 @@ use crate::row::{CourseRow, DONE, EntryRow, FAILED, IN_FLIGHT};
 
 /// Instants are of this many nanoseconds.
 pub(super) const SECOND: i64 = 1_000_000_000;
+/// As it was.
+const SAME: &str = "=";
 /// The instant of the script, and what is granted then.
 const NOW: &str = "+0:0";
 
@@ -30,9 +32,11 @@ pub(super) struct Plan {
 struct Write {
     key: String,
     job: String,
-    /// Its fence, state and until when; see the script.
-    believed: [String; 3],
-    fields: Vec<(&'static str, String)>,
+    /// What its text begins with; see the script.
+    believed: String,
+    words: [String; WORDS],
+    /// Nothing if it is as it was.
+    said: Option<String>,
 }
 
 impl Plan {
@@ -42,12 +46,16 @@ impl Plan {
         match act {
             Act::Begin { .. } | Act::Skip { .. } => course.map(|it| Self::of_absent(act, it)),
             Act::Renew { key, fence, lease } => {
-                Some(Self::of_held(key, *fence, vec![("until", from_now(*lease))]))
+                let mut words = [SAME; WORDS].map(str::to_owned);
+                words[UNTIL] = from_now(*lease);
+                Some(Self::of_held(key, *fence, words, None))
             }
             Act::Complete { key, fence, result } => {
-                Some(Self::of_held(key, *fence, end(DONE, result)))
+                Some(Self::of_held(key, *fence, end(DONE), Some(result)))
             }
-            Act::Fail { key, fence, why } => Some(Self::of_held(key, *fence, end(FAILED, why))),
+            Act::Fail { key, fence, why } => {
+                Some(Self::of_held(key, *fence, end(FAILED), Some(why)))
+            }
             Act::Claim { .. } | Act::Join { .. } | Act::Forget { .. } => None,
         }
     }
@@ -61,20 +69,17 @@ impl Plan {
         let guard = act.guard().map(|guard| held(guard.fence));
         let seen = Seen { course: Some(course.clone()), guard, ..Seen::default() };
         let mut plan = Self { as_of: None, ..Self::of(act, &seen, &act.on(&seen)) };
-        for (field, value) in plan.entries.iter_mut().flat_map(|write| &mut write.fields) {
-            match *field {
-                "fence" => "+".clone_into(value),
-                "since" => NOW.clone_into(value),
-                "until" => *value = from_now(lease(act)),
-                _ => {}
-            }
+        for Write { words, .. } in &mut plan.entries {
+            "+".clone_into(&mut words[FENCE]);
+            NOW.clone_into(&mut words[SINCE]);
+            words[UNTIL] = from_now(lease(act));
         }
         plan
     }
 
-    fn of_held(key: &Key, fence: Fence, fields: Vec<(&'static str, String)>) -> Self {
-        let believed = [fence.0.to_string(), IN_FLIGHT.to_string(), "*".to_owned()];
-        let write = Write { believed, fields, ..Write::of(key) };
+    fn of_held(key: &Key, fence: Fence, words: [String; WORDS], said: Option<&str>) -> Self {
+        let believed = format!("{} {IN_FLIGHT} ", fence.0);
+        let write = Write::of(key, believed, words, said.map(str::to_owned));
         let course = [String::new(), String::new()];
         Self { as_of: None, guard: None, course, open: None, entries: vec![write] }
     }
@@ -112,61 +117,35 @@ impl Plan {
         texts.push(self.course[0].clone());
         texts.push(optional(self.open.map(|open| open.to_string())));
         texts.push(self.course[1].clone());
-        for Write { key, job, believed, fields } in &self.entries {
-            texts.extend([key, job].into_iter().chain(believed).cloned());
-            texts.push(fields.len().to_string());
-            texts.extend(
-                fields.iter().flat_map(|(field, value)| [(*field).to_owned(), value.clone()]),
-            );
+        for Write { key, job, believed, words, said } in &self.entries {
+            texts.extend([key, job, believed].into_iter().chain(words).cloned());
+            texts.push(said.as_ref().map_or(String::new(), |said| format!("={said}")));
         }
         texts
     }
 }
 
 impl Write {
-    fn of(key: &Key) -> Self {
+    fn of(key: &Key, believed: String, words: [String; WORDS], said: Option<String>) -> Self {
         let job = crate::row::job_of(key).map(|job| job.to_string()).unwrap_or_default();
-        let believed = ["-", "", ""].map(str::to_owned);
-        Self { key: key.to_string(), job, believed, fields: Vec::new() }
+        Self { key: key.to_string(), job, believed, words, said }
     }
 
     fn whole(key: &Key, before: Option<&Entry>, after: &Entry) -> Self {
-        let mut write = Self::of(key);
-        if let Some(before) = before {
-            let row = EntryRow::of(key, before);
-            let until = optional(row.until_ns);
-            write.believed = [row.fence.to_string(), row.state.to_string(), until];
-        }
+        let absent = || "-".to_owned();
+        let believed = before.map_or_else(absent, |it| entry::text(&EntryRow::of(key, it)));
         let row = EntryRow::of(key, after);
-        write.fields = vec![
-            ("fence", row.fence.to_string()),
-            ("attempt", row.attempt.to_string()),
-            ("print", hex(row.fingerprint)),
-            ("state", row.state.to_string()),
-            ("said", row.said),
-            ("bid", hex(row.bid)),
-            ("until", optional(row.until_ns)),
-            ("since", row.since_ns.to_string()),
-        ];
-        write
+        Self::of(key, believed, entry::words(&row), Some(row.said))
     }
 }
 
 /// It is not in flight any more, from now on.
-fn end(state: i16, said: &str) -> Vec<(&'static str, String)> {
-    let (state, said) = (state.to_string(), said.to_owned());
-    let (bid, until) = (String::new(), String::new());
-    vec![
-        ("state", state),
-        ("said", said),
-        ("bid", bid),
-        ("until", until),
-        ("since", NOW.to_owned()),
-    ]
-}
-
-fn optional(number: Option<i64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
+fn end(state: i16) -> [String; WORDS] {
+    let mut words = [SAME; WORDS].map(str::to_owned);
+    words[STATE] = state.to_string();
+    NOW.clone_into(&mut words[SINCE]);
+    [UNTIL, BID].map(|none| "-".clone_into(&mut words[none]));
+    words
 }
 
 fn from_now(time: Duration) -> String {
@@ -178,15 +157,6 @@ fn lease(act: &Act) -> Duration {
         Act::Begin { claim, .. } => claim.lease,
         _ => Duration::ZERO,
     }
-}
-
-/// Of two digits each; nothing for none.
-pub(super) fn hex(bytes: Option<Vec<u8>>) -> String {
-    let mut text = String::new();
-    for byte in bytes.unwrap_or_default() {
-        write!(text, "{byte:02x}").expect("a text takes what is written to it");
-    }
-    text
 }
 
 /// Seconds, and nanoseconds of the next one; two empty texts for none.

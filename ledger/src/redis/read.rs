@@ -5,51 +5,20 @@ use std::collections::HashMap;
 use cronx_scheduler::Course;
 use redis::{Pipeline, RedisError};
 
-use super::{Inner, failed};
+use super::{Inner, entry, failed};
 use crate::Error;
 use crate::claim::Entry;
 use crate::key::{JobId, Key};
-use crate::row::{CourseRow, EntryRow, job_of, torn};
+use crate::row::{CourseRow, torn};
 use crate::store::{Look, Row};
 
 /// Entries that are looked at, at once.
 const PAGE: usize = 1000;
 
-/// An entry's fields, in the order of the script.
-pub(super) type Cells = [Option<String>; 8];
-const FIELDS: [&str; 8] = ["fence", "attempt", "print", "state", "said", "bid", "until", "since"];
-
-/// Nothing if there is nothing.
-pub(super) fn entry_of(key: String, cells: Cells, place: &str) -> Option<Row<(Key, Entry)>> {
-    if cells.iter().all(Option::is_none) {
-        return None;
-    }
-    let wrong = torn(place, "the entry", &key, "a field is missing, or is none".to_owned());
-    Some(row_of(key, cells).ok_or(wrong).and_then(|row| row.read(place)))
-}
-
-fn row_of(key: String, cells: Cells) -> Option<EntryRow> {
-    let [fence, attempt, print, state, said, bid, until, since] = cells;
-    let filled = |text: Option<String>| text.map(|text| Some(text).filter(|text| !text.is_empty()));
-    let job = key.parse().ok().and_then(|key| job_of(&key)).map(|job| job.to_string());
-    Some(EntryRow {
-        job,
-        key,
-        fence: fence?.parse().ok()?,
-        attempt: attempt?.parse().ok()?,
-        fingerprint: filled(print)?.map(|text| bytes(&text)).transpose().ok()?,
-        state: state?.parse().ok()?,
-        said: said?,
-        bid: filled(bid)?.map(|text| bytes(&text)).transpose().ok()?,
-        until_ns: filled(until)?.map(|text| text.parse()).transpose().ok()?,
-        since_ns: since?.parse().ok()?,
-    })
-}
-
-/// Of two digits each.
-fn bytes(hex: &str) -> Result<Vec<u8>, std::num::ParseIntError> {
-    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or("-"));
-    pairs.map(|pair| u8::from_str_radix(pair, 16)).collect()
+/// What a text says, if one of ours can have written it.
+pub(super) fn entry_of(key: String, text: &str, place: &str) -> Row<(Key, Entry)> {
+    let wrong = torn(place, "the entry", &key, format!("it is {text:?}"));
+    entry::row(key, text).ok_or(wrong)?.read(place)
 }
 
 pub(super) fn course_of(job: String, text: &str, place: &str) -> Row<(JobId, Course)> {
@@ -147,14 +116,14 @@ async fn page(inner: &Inner, keys: &[String]) -> Result<Vec<Row<(Key, Entry)>>, 
     let mut pipeline = Pipeline::with_capacity(keys.len());
     pipeline.ignore_errors();
     for key in keys {
-        pipeline.cmd("HMGET").arg(format!("cronx:entry:{key}")).arg(&FIELDS[..]);
+        pipeline.cmd("GET").arg(format!("cronx:entry:{key}"));
     }
     let found = pipeline.query_async(&mut inner.connection.clone()).await;
-    let found: Vec<Result<Cells, RedisError>> = found.map_err(failed("read", &inner.place))?;
+    let found: Vec<Result<Option<String>, RedisError>> = found.map_err(failed("read", &inner.place))?;
     let place = &inner.place;
-    let rows = keys.iter().zip(found).map(|(key, cells)| match cells {
-        Ok(cells) => entry_of(key.clone(), cells, place)
-            .unwrap_or_else(|| Err(torn(place, "the entry", key, "it is not there".to_owned()))),
+    let rows = keys.iter().zip(found).map(|(key, text)| match text {
+        Ok(Some(text)) => entry_of(key.clone(), &text, place),
+        Ok(None) => Err(torn(place, "the entry", key, "it is not there".to_owned())),
         Err(error) => Err(torn(place, "the entry", key, error.to_string())),
     });
     Ok(rows.collect())

@@ -278,9 +278,13 @@ async fn another_programs_keys_stay_as_they_are() {
     let none = Redis::connect(&url(&server), options).await.err().unwrap();
     assert!(matches!(none, Error::Foreign { .. }), "{none}");
     assert_eq!(says(&server, "DBSIZE").await, "0");
-    says(&server, "EVAL redis.call('SET','cronx:ledger','2'..string.char(32)..'x') 0").await;
-    let refused = refused(&server).await;
-    assert!(matches!(refused, Error::Newer { found: 2, known: 1, .. }), "{refused}");
+    says(&server, "EVAL redis.call('SET','cronx:ledger','3'..string.char(32)..'x') 0").await;
+    let newer = refused(&server).await;
+    assert!(matches!(newer, Error::Newer { found: 3, known: 2, .. }), "{newer}");
+    says(&server, "EVAL redis.call('SET','cronx:ledger','1'..string.char(32)..'x') 0").await;
+    let older = refused(&server).await;
+    assert!(matches!(older, Error::Older { found: 1, known: 2, .. }), "{older}");
+    assert_eq!(says(&server, "DBSIZE").await, "1");
 }
 
 /// One that no cronx wrote is said, hides no other, and nothing of a question about it is done.
@@ -294,7 +298,7 @@ async fn a_key_of_another_kind_is_said() {
     }
     says(&server, "DEL cronx:entry:t/~call/list").await;
     says(&server, "RPUSH cronx:entry:t/~call/list theirs").await;
-    says(&server, "HDEL cronx:entry:t/~call/half fence").await;
+    says(&server, "SET cronx:entry:t/~call/half 7").await;
     for name in ["list", "half"] {
         let error = ledger.act(claim(name, "me", 2)).await.err().unwrap();
         assert!(matches!(error, Error::Torn { .. }), "{error}");
