@@ -16,6 +16,8 @@ use tokio::runtime::Handle;
 
 pub use once::{execute_once, prepare_once};
 
+pub use crate::server::Options;
+
 use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
@@ -23,23 +25,6 @@ use crate::clock::Clock;
 use crate::key::{JobId, Key};
 use crate::server::{IDLE, PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
-
-/// How it is reached.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What time it is.
-    pub clock: Clock,
-    /// Connections at most.
-    pub connections: usize,
-    /// Whether tables are made where there are none; else that is an error.
-    pub makes: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clock: Clock::Own, connections: 8, makes: true }
-    }
-}
 
 /// A ledger in MariaDB.
 #[derive(Clone)]

@@ -1,9 +1,14 @@
 //! What all servers have in common: they are far away, and answers are lost on the way.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+
 use std::time::Duration;
 
 use crate::Error;
 use crate::act::{Act, Reply};
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
 use crate::store::Pending;
 
@@ -14,7 +19,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server ends a transaction whose asker says nothing for so long: a process that was stopped in the middle of
 /// one would hold what others wait for until it wakes. All that we say in one takes far less.
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
+
+/// How it is reached.
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What time it is.
+    pub clock: Clock,
+    /// Connections at most.
+    pub connections: usize,
+    /// Whether tables are made where there are none; else that is an error.
+    pub makes: bool,
+}
+
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Clock::Own, connections: 8, makes: true }
+    }
+}
 
 /// Asks until there is an answer that is not one of a broken connection. What was asked and answered by
 /// nobody may have been done: asked again, it has the same answer. Those that failed together do not return

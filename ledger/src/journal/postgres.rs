@@ -9,7 +9,6 @@ mod append;
 mod days;
 mod horizon;
 mod offsets;
-mod pool;
 mod row;
 mod schema;
 
@@ -25,10 +24,10 @@ use super::tables::{Backlog, DeadLetter, Dropped, Journal, Move, Tables};
 use super::{Consumer, Day, Event, Position, Seal, Standing};
 use crate::Error;
 use crate::clock::Clock;
-use crate::server::unavailable;
+use crate::server;
+use crate::server::postgres::failed;
 use crate::store::Pending;
 use horizon::{Horizon, Look};
-use pool::failed;
 
 /// How long those who append may have to wait for us when a table comes or goes, and we for them.
 const LOCK_MOST: Duration = Duration::from_secs(1);
@@ -70,26 +69,21 @@ impl Postgres {
     /// Connects to what the URL names, such as `postgres://user@host/database`, and makes the tables where
     /// there are none. Connections are not encrypted.
     pub async fn connect(url: &str, options: Options) -> Result<Self, Error> {
-        let (pool, place) = pool::open(url, &options)?;
+        let (pool, place) = server::postgres::open(url, "cronx journal", options.connections, "")?;
         let (clock, horizon, makes) = (options.clock, Mutex::default(), options.makes);
         let inner = Inner { pool, clock, place, horizon };
-        schema::settle(&inner, makes).await?;
+        schema::SCHEMA.settle(&inner.pool, &inner.place, makes).await?;
         Ok(Self(Arc::new(inner)))
     }
 }
 
 impl Inner {
     async fn client(&self) -> Result<deadpool_postgres::Object, Error> {
-        self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, &error))
+        server::postgres::client(&self.pool, &self.place).await
     }
 
     async fn now(&self, client: &tokio_postgres::Client) -> Result<Utc, Error> {
-        if let Some(told) = self.clock.told() {
-            return Ok(told);
-        }
-        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000";
-        let row = client.query_one(sql, &[]).await.map_err(failed("read", &self.place))?;
-        Ok(Utc(row.get(0)))
+        server::postgres::now(client, &self.place, &self.clock).await
     }
 
     /// Up to where one may read. Who appends is asked after the sequence was read, never before.

@@ -15,17 +15,16 @@ use tokio::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
+use super::Inner;
 use super::table::{COURSE, ENTRY, course_row, entry_row};
-use super::{Inner, failed};
 use crate::Error;
 use crate::act::{Act, Change, Outcome, Reply, Seen, Wants};
 use crate::claim::{Entry, Fence};
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
+use crate::server::postgres::{NOW, failed};
 
-/// Whatever the database is used to: what is read after a lock is what there is then.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const PUT_ENTRY: &str = "INSERT INTO cronx.entries
         (key, job, fence, attempt, fingerprint, state, said, bid, until_ns, since_ns)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -60,12 +59,11 @@ struct Statements {
 impl Statements {
     /// Without a way to the server, but for a connection's first question.
     async fn of(client: &Object) -> Result<Self, tokio_postgres::Error> {
-        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000";
         let open = format!("{ENTRY} WHERE job = $1 AND state < 3 ORDER BY key FOR UPDATE");
         Ok(Self {
             lock: client.prepare_cached("SELECT pg_advisory_xact_lock($1)").await?,
             lock_shared: client.prepare_cached("SELECT pg_advisory_xact_lock_shared($1)").await?,
-            now: client.prepare_cached(now).await?,
+            now: client.prepare_cached(NOW).await?,
             entry: client.prepare_cached(&format!("{ENTRY} WHERE key = $1")).await?,
             course: client.prepare_cached(&format!("{COURSE} WHERE job = $1")).await?,
             open: client.prepare_cached(&open).await?,
@@ -107,7 +105,7 @@ impl Asked<'_> {
         // In this order they are sent.
         let (begun, locked, now, key, guard, course, open) = join! {
             biased;
-            self.client().batch_execute(BEGIN),
+            self.client().batch_execute("BEGIN"),
             self.lock(wants),
             async { if told.is_some() { Ok(Vec::new()) } else { self.client().query(now, &[]).await } },
             self.read(entry, key),

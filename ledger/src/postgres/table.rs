@@ -3,11 +3,12 @@
 use cronx_scheduler::Course;
 use tokio_postgres::Row as SqlRow;
 
-use super::{Inner, failed};
+use super::Inner;
 use crate::Error;
 use crate::claim::Entry;
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
+use crate::server::postgres::failed;
 use crate::store::{Look, Row};
 
 /// In the order of [`entry_row`].

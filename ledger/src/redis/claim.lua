@@ -1,4 +1,4 @@
--- Grants a key that was never asked for: the usual case of `act.lua`, in a quarter of its words. Of one that was
+-- Grants a key that was never asked for: the usual case of `act.lua`, in a third of its words. Of one that was
 -- asked for it says what there is, and writes nothing.
 
 local mark, sec, nsec, key, job, print, state, said, bid, lease_sec, lease_nsec = unpack(ARGV)

@@ -9,12 +9,10 @@ mod table;
 
 use std::sync::Arc;
 
-use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
-};
-use tokio_postgres::config::Host;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls, Transaction};
+use deadpool_postgres::Pool;
+use tokio_postgres::Transaction;
+
+pub use crate::server::Options;
 
 use super::ask::{Question, Reply};
 use super::plan::Definition;
@@ -23,25 +21,13 @@ use super::store::{Due, Sagas, Seeker};
 use crate::Error;
 use crate::clock::Clock;
 use crate::key::{Key, SagaId};
-use crate::server::{IDLE, PATIENCE, unavailable};
+use crate::server;
+use crate::server::postgres::failed;
 use crate::store::{Pending, Row};
 
-/// How it is reached.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What time it is.
-    pub clock: Clock,
-    /// Connections at most.
-    pub connections: usize,
-    /// Whether tables are made where there are none; else that is an error.
-    pub makes: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { clock: Clock::Own, connections: 8, makes: true }
-    }
-}
+/// An action that never ends keeps its saga, and nobody's connection: half of [`server::PATIENCE`], in
+/// milliseconds.
+const LIMIT: &str = "SET lock_timeout = 5000";
 
 /// Sagas in a database, beside whatever else it has.
 #[derive(Clone)]
@@ -56,46 +42,11 @@ struct Inner {
 impl Postgres {
     /// Connects to what the URL names, such as `postgres://user@host/database`. Connections are not encrypted.
     pub async fn connect(url: &str, options: Options) -> Result<Self, Error> {
-        let unreadable = |error: tokio_postgres::Error| Error::Url {
-            url: "postgres:".to_owned(),
-            reason: error.to_string(),
-        };
-        let mut config: Config = url.parse().map_err(unreadable)?;
-        config.application_name("cronx saga").connect_timeout(PATIENCE);
-        let place = place(&config);
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
-            .max_size(options.connections)
-            .post_create(Hook::async_fn(|client, _| Box::pin(limit(client))))
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .build();
-        let pool = pool.map_err(|error| unavailable("connect to", &place, &error))?;
+        let (pool, place) = server::postgres::open(url, "cronx saga", options.connections, LIMIT)?;
         let inner = Inner { pool, clock: options.clock, place };
-        schema::settle(&inner, options.makes).await?;
+        schema::SCHEMA.settle(&inner.pool, &inner.place, options.makes).await?;
         Ok(Self(Arc::new(inner)))
     }
-}
-
-/// A process that is stopped in the middle of a question holds nobody up; an action that never ends keeps its
-/// saga, and nobody's connection.
-async fn limit(client: &ClientWrapper) -> Result<(), HookError> {
-    let (idle, lock) = (IDLE.as_millis(), PATIENCE.as_millis() / 2);
-    let set =
-        format!("SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {lock}");
-    client.batch_execute(&set).await.map_err(HookError::Backend)
-}
-
-/// As a person would say it, without what only the server and we should know.
-fn place(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".to_owned(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    format!("postgres:{host}:{port}/{}", config.get_dbname().unwrap_or_default())
 }
 
 /// Begins a saga, or finds that it has begun: it is there when the transaction is committed, and not before.
@@ -123,7 +74,7 @@ pub async fn may(transaction: &Transaction<'_>, key: &Key) -> Result<bool, tokio
 
 impl Inner {
     async fn client(&self) -> Result<deadpool_postgres::Object, Error> {
-        self.pool.get().await.map_err(|error| unavailable("connect to", &self.place, &error))
+        server::postgres::client(&self.pool, &self.place).await
     }
 
     /// Whole or not at all.
@@ -164,23 +115,5 @@ impl Sagas for Postgres {
 
     fn place(&self) -> &str {
         &self.0.place
-    }
-}
-
-/// For `map_err`, of a statement that was to do this.
-fn failed(what: &'static str, place: &str) -> impl Fn(tokio_postgres::Error) -> Error {
-    let place = place.to_owned();
-    move |error| {
-        let place = place.clone();
-        // The error's own words are only of which kind it is.
-        let said = error.as_db_error().map(|said| said.message().to_owned());
-        let reason = said.unwrap_or_else(|| error.to_string());
-        match error.code() {
-            Some(code) if *code == SqlState::DISK_FULL => Error::Full { place, reason },
-            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
-                Error::ReadOnly { place, reason }
-            }
-            _ => Error::Unavailable { what, place, reason },
-        }
     }
 }

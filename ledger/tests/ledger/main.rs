@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+#[cfg(feature = "postgres")]
+mod database;
 #[cfg(feature = "journal")]
 mod journal;
 mod killed;

@@ -2,10 +2,10 @@
 
 use tokio_postgres::Transaction;
 
-use super::pool::failed;
 use crate::Error;
 use crate::clock::Clock;
 use crate::journal::{Appended, Draft, Position};
+use crate::server::postgres::failed;
 
 const APPEND: &str = "SELECT outcome, place, head
     FROM cronx_journal.append($1, $2, $3, $4, $5, $6, $7, $8, $9)";

@@ -4,12 +4,12 @@ use cronx_scheduler::Utc;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
-use super::pool::failed;
 use super::{Inner, offsets, row, schema};
 use crate::Error;
 use crate::journal::day::Summing;
 use crate::journal::tables::Dropped;
 use crate::journal::{Consumer, Day, Event, Position, Seal, Standing, Tier};
+use crate::server::postgres::failed;
 
 const HOT: i16 = 0;
 const WARM: i16 = 1;

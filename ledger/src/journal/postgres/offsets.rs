@@ -3,10 +3,10 @@
 use cronx_scheduler::Utc;
 use tokio_postgres::{Row, Transaction};
 
-use super::pool::failed;
 use super::{Inner, row};
 use crate::Error;
 use crate::journal::{Backlog, Consumer, DeadLetter, Move, Position};
+use crate::server::postgres::failed;
 
 pub(super) async fn join(inner: &Inner, consumer: Consumer) -> Result<Position, Error> {
     let client = inner.client().await?;

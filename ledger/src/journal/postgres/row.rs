@@ -5,9 +5,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Inner;
-use super::pool::failed;
 use crate::Error;
 use crate::journal::{Event, EventId, Payload, Position};
+use crate::server::postgres::failed;
 
 /// The columns of an event, in the order of [`event`].
 pub(super) const COLUMNS: &str =

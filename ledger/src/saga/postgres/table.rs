@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use cronx_scheduler::Utc;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, IsolationLevel, Row as SqlRow, Transaction};
 
-use super::{Inner, failed};
+use super::Inner;
 use crate::Error;
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
@@ -16,9 +15,8 @@ use crate::saga::row::{COLUMNS, EventRow, OVER, SagaRow, number};
 use crate::saga::rules::Change;
 use crate::saga::state::{Event, Saga, State};
 use crate::saga::store::{Due, Seeker};
+use crate::server::postgres::{failed, now};
 use crate::store::Row;
-
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000";
 
 /// A transaction, and what is said about it.
 pub(super) struct Table<'a> {
@@ -86,14 +84,6 @@ impl Table<'_> {
         let done = self.transaction.execute(sql, values).await;
         done.map(|_| ()).map_err(failed("write", self.place))
     }
-}
-
-async fn now(client: &impl GenericClient, place: &str, clock: &Clock) -> Result<Utc, Error> {
-    if let Some(told) = clock.told() {
-        return Ok(told);
-    }
-    let row = client.query_one(NOW, &[]).await.map_err(failed("read", place))?;
-    Ok(Utc(row.get(0)))
 }
 
 pub(super) async fn read(

@@ -7,10 +7,11 @@ use cronx_ledger::journal::postgres::{Options, Postgres, append};
 use cronx_ledger::journal::{Appended, Consumer, Day, Draft, Dropped, Journal, Position, Tables};
 use cronx_ledger::{Clock, Error, Pending};
 use cronx_scheduler::Utc;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::suite::conforms;
 use super::{Stage, draft};
+use crate::database;
 use crate::suite::clock;
 use cronx_servers::{Server, needs, postgres};
 
@@ -25,29 +26,21 @@ pub struct Database {
 impl Database {
     /// An empty one of its own.
     pub async fn new(server: &Server, name: &str) -> Self {
-        let url = |name: &str| format!("postgres://cronx@127.0.0.1:{}/{name}", server.port);
-        let admin = connect(&url("postgres")).await;
-        admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let url = database::make(server, name).await;
         let (clock, now) = clock();
         let options = Options { clock: clock.clone(), ..Options::default() };
-        let journal = Postgres::connect(&url(name), options).await.unwrap();
-        Self { journal, url: url(name), clock, now }
+        let journal = Postgres::connect(&url, options).await.unwrap();
+        Self { journal, url, clock, now }
     }
 
     pub async fn user(&self) -> Client {
-        connect(&self.url).await
+        database::connect(&self.url).await
     }
 
     async fn positions(&self) -> Vec<(String, u64)> {
         let events = self.journal.read(Position(0), 1000).await.unwrap();
         events.into_iter().map(|event| (event.aggregate, event.version)).collect()
     }
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }
 
 impl Stage for Database {

@@ -10,10 +10,11 @@ use cronx_ledger::saga::postgres::{Options, Postgres, begin, may};
 use cronx_ledger::saga::{Question, Saga, Sagas, State, Way};
 use cronx_ledger::{Clock, Error, Key, Once, Pending};
 use cronx_servers::{Server, needs, postgres};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::suite::conforms;
 use super::{Stage, definition, id};
+use crate::database;
 use crate::suite::clock;
 
 /// A user's database.
@@ -27,24 +28,16 @@ pub struct Database {
 impl Database {
     /// An empty one of its own.
     pub async fn new(server: &Server, name: &str) -> Self {
-        let url = |name: &str| format!("postgres://cronx@127.0.0.1:{}/{name}", server.port);
-        let admin = connect(&url("postgres")).await;
-        admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let url = database::make(server, name).await;
         let (clock, now) = clock();
         let options = Options { clock: clock.clone(), ..Options::default() };
-        let sagas = Postgres::connect(&url(name), options).await.unwrap();
-        Self { sagas, url: url(name), clock, now }
+        let sagas = Postgres::connect(&url, options).await.unwrap();
+        Self { sagas, url, clock, now }
     }
 
     async fn user(&self) -> Client {
-        connect(&self.url).await
+        database::connect(&self.url).await
     }
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }
 
 impl Stage for Database {

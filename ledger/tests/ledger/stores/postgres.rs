@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use cronx_ledger::postgres::{Options, Postgres};
 use cronx_ledger::{Error, Ledger};
-use tokio_postgres::NoTls;
 
 use super::asked::{claim, is_granted, is_in_flight};
 use super::frozen::{Way, holds_nobody_up};
 use super::owners::hand_over;
 
+use crate::database;
 use crate::suite::{Stage, clock, conforms};
 use cronx_servers::{Server, needs, postgres};
 
 fn url(server: &Server) -> String {
-    format!("postgres://cronx@127.0.0.1:{}/postgres", server.port)
+    database::url(server, "postgres")
 }
 
 async fn connect(server: &Server) -> Postgres {
@@ -98,8 +98,7 @@ async fn connections_that_are_cut_lose_nothing() {
     let test = "connections_that_are_cut_lose_nothing";
     let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
     let (ledger, url) = (connect(&server).await, url(&server));
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = database::connect(&url).await;
     let cut =
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cronx'";
     let asked = tokio::spawn(async move {
@@ -119,8 +118,7 @@ async fn connections_that_are_cut_lose_nothing() {
 async fn another_programs_schema_stays_as_it_is() {
     let test = "another_programs_schema_stays_as_it_is";
     let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
-    let (client, connection) = tokio_postgres::connect(&url(&server), NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = database::connect(&url(&server)).await;
     client.batch_execute("CREATE SCHEMA cronx; CREATE TABLE cronx.theirs (x int)").await.unwrap();
     let refused = Postgres::connect(&url(&server), Options::default()).await.err().unwrap();
     assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
@@ -136,8 +134,7 @@ async fn a_database_that_may_only_be_read_says_so() {
     let test = "a_database_that_may_only_be_read_says_so";
     let Some(server) = needs(test, postgres(), "PostgreSQL") else { return };
     drop(connect(&server).await);
-    let (client, connection) = tokio_postgres::connect(&url(&server), NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = database::connect(&url(&server)).await;
     let sql = "ALTER DATABASE postgres SET default_transaction_read_only = on";
     client.batch_execute(sql).await.unwrap();
     let ledger = connect(&server).await;

@@ -4,17 +4,16 @@ use std::time::{Duration, Instant};
 
 use cronx_ledger::postgres::execute_once;
 use cronx_ledger::{Fingerprint, Key, Once};
-use tokio_postgres::{Client, Error, IsolationLevel, NoTls, Transaction};
+use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
 use super::url;
+use crate::database;
 use cronx_servers::{Server, needs, postgres};
 
 const BOUND: Duration = Duration::from_mins(1);
 
 async fn client(server: &Server) -> Client {
-    let (client, connection) = tokio_postgres::connect(&url(server), NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    database::connect(&url(server)).await
 }
 
 fn key() -> Key {
