@@ -89,7 +89,7 @@ fn fuzz(target: &str, seconds: u64, folder: &Path) -> Result<Command> {
 
 fn cargo_fuzz(verb: &str, folder: &Path) -> Command {
     let mut command = workspace::cargo();
-    command.args(["fuzz", verb, "--sanitizer=none", "--target-dir"]).arg(folder);
+    command.args(["fuzz", verb, "--dev", "--sanitizer=none", "--target-dir"]).arg(folder);
     command
 }
 
