@@ -21,6 +21,7 @@ use crate::group::Groups;
 use crate::ledger::{Opened, Place};
 use crate::log::{Event, Log, count};
 use crate::notify;
+use crate::retention::Retention;
 use crate::sagas::{self, Sagas};
 use crate::serve::{self, Told};
 use crate::set::Set;
@@ -51,7 +52,8 @@ struct Daemon {
     log: Log,
     /// Where others have jobs too.
     part: Option<(Arc<Part>, JoinHandle<Error>)>,
-    mending: JoinHandle<()>,
+    /// What is done from time to time.
+    tending: Vec<JoinHandle<()>>,
 }
 
 /// What it is told to do.
@@ -126,11 +128,18 @@ impl Daemon {
         let breakers = Arc::new(Breakers::new(decisions));
         let traces = Traces::start(settings.telemetry.as_ref(), log)?;
         let opened = start.ledger.open(settings.lease.0).await;
-        let Opened { store, shards, sagas } = opened.context("cannot open the ledger")?;
+        let Opened { store, ledger, shards, sagas } = opened.context("cannot open the ledger")?;
         sagas::check(&jobs, sagas.is_some())?;
         let options = Options { store, ..options(&settings, runtime) };
         let ours = shards.as_ref().map(|(shards, _)| Arc::clone(shards));
         let set = Set::start(options, ours, Arc::clone(&groups), breakers, traces, log)?;
+        let mut tending = Vec::new();
+        if let Some(ledger) = ledger {
+            let sagas = sagas.as_ref().map(|sagas| Arc::clone(&sagas.store));
+            let (keep, metrics, log) = (settings.keep.0, Arc::clone(&set.metrics), Arc::clone(log));
+            let retention = Retention { ledger, sagas, keep, metrics, log };
+            tending.push(tokio::spawn(retention.tend()));
+        }
         if let Some(store) = sagas {
             let (groups, metrics) = (Arc::clone(&groups), Arc::clone(&set.metrics));
             let sagas = Sagas::start(store, settings.lease.0, groups, metrics, log);
@@ -147,8 +156,8 @@ impl Daemon {
             let part = Arc::new(Part { shards, set, log });
             (Arc::clone(&part), tokio::spawn(part.tend(changes)))
         });
-        let mending = tokio::spawn(mend(Arc::clone(&told.set), Arc::clone(log)));
-        Ok(Self { start, settings, told, groups, log: Arc::clone(log), part, mending })
+        tending.push(tokio::spawn(mend(Arc::clone(&told.set), Arc::clone(log))));
+        Ok(Self { start, settings, told, groups, log: Arc::clone(log), part, tending })
     }
 
     /// Until it is told to stop. An error is of a ledger that has forgotten all.
@@ -207,7 +216,7 @@ impl Daemon {
 
     async fn stop(&self, signals: &mut Signals) {
         notify::stopping();
-        self.mending.abort();
+        self.tending.iter().for_each(JoinHandle::abort);
         if let Some((_, tending)) = &self.part {
             tending.abort();
         }

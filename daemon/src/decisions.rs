@@ -9,9 +9,9 @@ pub(crate) use line::window;
 pub use read::{Replayed, read as decision_log, replayed};
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -27,7 +27,8 @@ const WAITING: usize = 8192;
 
 /// What is to be written.
 enum Entry {
-    Record(Record),
+    /// And which it is of its breaker's.
+    Record(Record, u64),
     /// Another line.
     Line(Value),
 }
@@ -41,8 +42,8 @@ pub(crate) struct Decisions {
 }
 
 impl Decisions {
-    /// Into this file, if there is one, behind what it has, and up to so many bytes; and what a person should know into the log. The
-    /// thread that writes ends with the last of those who decide.
+    /// Into this file, if there is one, behind what it has, and up to so many bytes; and what a person should
+    /// know into the log. The thread that writes ends with the last of those who decide.
     pub(crate) fn start(file: Option<&Path>, most: u64, log: &Log) -> Result<Arc<Self>> {
         let open = |path: &Path| {
             let file = Bounded::open(path, most);
@@ -57,12 +58,15 @@ impl Decisions {
         Ok(Arc::new(Self { entries, dropped: AtomicU64::new(0), is_written }))
     }
 
-    /// What a breaker tells.
+    /// What a breaker tells. Numbers show where some of it found no room.
     pub(crate) fn witness(self: &Arc<Self>) -> Witness {
-        let decisions = Arc::clone(self);
+        let (decisions, told) = (Arc::clone(self), Mutex::new(0));
         Arc::new(move |record| {
             if decisions.is_written || is_told(record) {
-                decisions.take(Entry::Record(record.clone()));
+                // They are written in the order of their numbers.
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                decisions.take(Entry::Record(record.clone(), *told));
+                *told += 1;
             }
         })
     }
@@ -97,7 +101,7 @@ fn write(waiting: &Receiver<Entry>, mut file: Option<Bounded>, log: &Log) {
             tell(&entry, log);
             if let Some(file) = &mut file {
                 let line = match entry {
-                    Entry::Record(record) => line::of(&record, SystemClock.read()),
+                    Entry::Record(record, number) => line::of(&record, number, SystemClock.read()),
                     Entry::Line(line) => line,
                 };
                 written = written.and_then(|()| file.write(&line.to_string()));
@@ -113,7 +117,7 @@ fn write(waiting: &Receiver<Entry>, mut file: Option<Bounded>, log: &Log) {
 
 /// What a person should know.
 fn tell(entry: &Entry, log: &Log) {
-    if let Entry::Record(record) = entry
+    if let Entry::Record(record, _) = entry
         && is_told(record)
     {
         log(&Event::Decided(record));

@@ -41,6 +41,8 @@ pub enum Place {
 /// A ledger that is written.
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
+    /// The same, unless it is in memory.
+    pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// Where others have jobs too: ours, and what becomes of them.
     pub(crate) shards: Option<(Arc<Shards>, UnboundedReceiver<Change>)>,
     /// Where it has sagas.
@@ -57,7 +59,7 @@ pub(crate) struct SagaStore {
 
 impl Opened {
     fn alone(store: impl Store) -> Self {
-        Self { store: Arc::new(store), shards: None, sagas: None }
+        Self { store: Arc::new(store), ledger: None, shards: None, sagas: None }
     }
 }
 
@@ -100,15 +102,17 @@ impl Place {
                 let sagas = server.sagas(true).await?;
                 let sagas =
                     sagas.map(|store| SagaStore { store, owner: Arc::clone(&owner), sole: false });
-                let opened = Opened::alone(Firings::new(ledger, TENANT, owner, tenure));
-                return Ok(Opened { shards: Some((shards, changes)), sagas, ..opened });
+                let firings = Firings::new(Arc::clone(&ledger), TENANT, owner, tenure);
+                let (ledger, shards) = (Some(ledger), Some((shards, changes)));
+                return Ok(Opened { ledger, shards, sagas, ..Opened::alone(firings) });
             }
         };
-        let (ledger, owner) = (Arc::new(Sqlite::open(&path, &Options::default())?), owner().into());
+        let ledger: Arc<dyn Ledger> = Arc::new(Sqlite::open(&path, &Options::default())?);
+        let owner = owner().into();
         let store = Arc::new(saga::sqlite::Sqlite::open(&path, Clock::Own)?);
         let sagas = Some(SagaStore { store, owner: Arc::clone(&owner), sole: true });
-        let opened = Opened::alone(Firings::new(ledger, TENANT, owner, Tenure::Store));
-        Ok(Opened { sagas, ..opened })
+        let firings = Firings::new(Arc::clone(&ledger), TENANT, owner, Tenure::Store);
+        Ok(Opened { ledger: Some(ledger), sagas, ..Opened::alone(firings) })
     }
 
     /// Opens it to look, beside whoever writes.

@@ -29,6 +29,8 @@
 //! runs, when its daemon ends, or when that was not heard of for its lease; there its jobs go on where the
 //! ledger says. A run that outlives that is begun again there, by a larger fence.
 //!
+//! Firings that are done, and sagas that are over, are let go of after as long as the file says.
+//!
 //! A job may be a saga: its steps are in the ledger, and any daemon with the same file goes on with them.
 //!
 //! **What it does not do.** It prints nothing: what there is to tell is an [`Event`], for a [`Log`]. It
@@ -50,6 +52,7 @@ pub mod ledger;
 mod log;
 mod metrics;
 mod notify;
+mod retention;
 mod sagas;
 mod serve;
 mod set;

@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     decisions_dropped: Counter,
     spans: Family<Labels, Counter>,
     sagas: Family<Labels, Counter>,
+    pruned: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -67,6 +68,7 @@ impl Metrics {
             decisions_dropped: Counter::default(),
             spans: Family::default(),
             sagas: Family::default(),
+            pruned: Family::default(),
         };
         metrics.register();
         metrics
@@ -102,6 +104,8 @@ impl Metrics {
         all.register("decisions_dropped", says, self.decisions_dropped.clone());
         all.register("spans", "Spans by what became of them", self.spans.clone());
         all.register("sagas", "Sagas that came to an end here, by state", self.sagas.clone());
+        let says = "What was over, and is kept no longer";
+        all.register("pruned", says, self.pruned.clone());
     }
 
     /// How a breaker stands.
@@ -129,6 +133,12 @@ impl Metrics {
     pub(crate) fn saga(&self, job: &str, state: &'static str) {
         let labels = vec![("job", job.to_owned()), ("state", state.to_owned())];
         self.sagas.get_or_create(&labels).inc();
+    }
+
+    /// So many of these are kept no longer.
+    pub(crate) fn pruned(&self, what: &'static str, count: usize) {
+        let labels = vec![("what", what.to_owned())];
+        self.pruned.get_or_create(&labels).inc_by(count as u64);
     }
 
     /// Decisions that are in no file.

@@ -135,8 +135,6 @@ pub struct Wants<'a> {
 pub struct Seen {
     /// By the store's clock.
     pub now: Utc,
-    /// What fences must be larger than: of a store that may forget what it granted.
-    pub floor: Fence,
     /// As it was wanted, and so the next ones.
     pub entry: Option<Entry>,
     /// See above.
@@ -205,9 +203,7 @@ impl Act {
         }
         let (entry, now) = (seen.entry.as_ref(), seen.now);
         match self {
-            Self::Claim { key, claim } => {
-                Outcome::ruled(key, claim::claim(entry, claim, seen.floor, now))
-            }
+            Self::Claim { key, claim } => Outcome::ruled(key, claim::claim(entry, claim, now)),
             Self::Renew { key, fence, lease } => {
                 Outcome::ruled(key, claim::renew(entry, *fence, *lease, now))
             }
@@ -219,10 +215,7 @@ impl Act {
             }
             Self::Begin { key, claim, decides, .. } => {
                 let course = decides.map_or(Change::None, |decided| decide(seen, decided));
-                Outcome {
-                    course,
-                    ..Outcome::ruled(key, claim::claim(entry, claim, seen.floor, now))
-                }
+                Outcome { course, ..Outcome::ruled(key, claim::claim(entry, claim, now)) }
             }
             Self::Join { now, owner, .. } => join(seen, *now, owner),
             Self::Skip { after, through, .. } => {

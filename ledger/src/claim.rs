@@ -22,9 +22,17 @@ use cronx_scheduler::Utc;
 
 use crate::fingerprint::Fingerprint;
 
-/// Grows with every grant of a key: from 1, or from the time in a store that may forget what it granted.
+/// Grows with every grant of a key. It is larger than the store's microseconds since 1970, so it does so too
+/// for a key that the store has let go of, or forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
+
+impl Fence {
+    fn after(last: Option<Self>, now: Utc) -> Self {
+        let next = last.map_or(0, |Self(last)| last.saturating_add(1));
+        Self(next.max(now.0.max(0).cast_unsigned() / 1000 + 1))
+    }
+}
 
 /// Names one question, so that it can be asked twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,19 +138,19 @@ pub enum Refusal {
 /// What is answered, and the entry that is to be written, if it is another.
 pub type Ruled = (Verdict, Option<Entry>);
 
-/// Somebody asks for a key. A fence that is granted is larger than `floor`.
-pub fn claim(entry: Option<&Entry>, claim: &Claim, floor: Fence, now: Utc) -> Ruled {
-    let Some(entry) = entry else { return grant(None, claim, floor, now) };
+/// Somebody asks for a key.
+pub fn claim(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
+    let Some(entry) = entry else { return grant(None, claim, now) };
     if entry.fingerprint.zip(claim.fingerprint).is_some_and(|(own, other)| own != other) {
         return refuse(Refusal::Mismatch);
     }
     match &entry.state {
         State::Done { result } => refuse(Refusal::Done { result: Arc::clone(result) }),
-        State::Failed { .. } => grant(Some(entry), claim, floor, now),
+        State::Failed { .. } => grant(Some(entry), claim, now),
         State::InFlight { owner, bid, until } => {
             let same = *owner == claim.owner;
             if *until <= now || (claim.sole && !same) {
-                return grant(Some(entry), claim, floor, now);
+                return grant(Some(entry), claim, now);
             }
             if same && *bid == claim.bid {
                 let (fence, attempt) = (entry.fence, entry.attempt);
@@ -153,9 +161,9 @@ pub fn claim(entry: Option<&Entry>, claim: &Claim, floor: Fence, now: Utc) -> Ru
     }
 }
 
-fn grant(entry: Option<&Entry>, claim: &Claim, floor: Fence, now: Utc) -> Ruled {
-    let last = entry.map_or((floor, 0), |entry| (entry.fence.max(floor), entry.attempt));
-    let (fence, attempt) = (Fence(last.0.0.saturating_add(1)), last.1.saturating_add(1));
+fn grant(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
+    let fence = Fence::after(entry.map(|entry| entry.fence), now);
+    let attempt = entry.map_or(0, |entry| entry.attempt).saturating_add(1);
     let state = State::InFlight {
         owner: Arc::clone(&claim.owner),
         bid: claim.bid,

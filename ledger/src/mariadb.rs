@@ -9,6 +9,7 @@ mod schema;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cronx_scheduler::Course;
 use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
@@ -99,6 +100,10 @@ impl Ledger for MariaDb {
 
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>> {
         Box::pin(table::courses(&self.0))
+    }
+
+    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        Box::pin(table::prune(&self.0, done_for, most))
     }
 
     fn place(&self) -> &str {

@@ -10,6 +10,7 @@ mod schema;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cronx_scheduler::Course;
 use deadpool_postgres::Pool;
@@ -84,6 +85,10 @@ impl Ledger for Postgres {
 
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>> {
         Box::pin(table::courses(&self.0))
+    }
+
+    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        Box::pin(table::prune(&self.0, done_for, most))
     }
 
     fn place(&self) -> &str {

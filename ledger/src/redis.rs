@@ -16,7 +16,7 @@
 //!   then as with a new ledger: every key is absent, and jobs go on from the present instant, so that what was
 //!   in flight is not tried again, and what came due meanwhile is not made up for.
 //!
-//! A fence is larger than the server's microseconds since 1970, so it grows over all of this as long as the
+//! Fences are larger than the server's microseconds since 1970, so they grow over all of this as long as the
 //! clocks of the servers agree: whoever was granted a key by what is forgotten is refused once it has another
 //! owner, here and by every sink that compares fences.
 //!
@@ -26,12 +26,13 @@
 
 mod ask;
 mod plan;
+mod prune;
 mod read;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cronx_scheduler::{Course, Utc};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -75,6 +76,7 @@ struct Inner {
     connection: ConnectionManager,
     script: Script,
     claim: Script,
+    prune: Script,
     /// What the server says of itself as long as it is the one that we met, and has forgotten nothing.
     ledger: String,
     clock: Clock,
@@ -102,15 +104,20 @@ impl Redis {
         let mut connection = connection.map_err(failed("connect to", &place))?;
         keeps_what_it_has(&mut connection, &place).await?;
         let ledger = open(&mut connection, options.makes, &place).await?;
-        let [script, claim] =
-            [include_str!("redis/act.lua"), include_str!("redis/claim.lua")].map(Script::new);
-        for script in [&script, &claim] {
+        let scripts = [
+            include_str!("redis/act.lua"),
+            include_str!("redis/claim.lua"),
+            include_str!("redis/prune.lua"),
+        ];
+        let [script, claim, prune] = scripts.map(Script::new);
+        for script in [&script, &claim, &prune] {
             let load = script.prepare_invoke();
             load.load_async(&mut connection).await.map_err(failed("open", &place))?;
         }
         let (clock, runtime) = (options.clock, Handle::current());
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
-        let inner = Inner { connection, script, claim, ledger, clock, place, runtime, turns };
+        let inner =
+            Inner { connection, script, claim, prune, ledger, clock, place, runtime, turns };
         Ok(Self(Arc::new(inner)))
     }
 }
@@ -195,6 +202,10 @@ impl Ledger for Redis {
 
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>> {
         Box::pin(read::courses(&self.0))
+    }
+
+    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        Box::pin(prune::prune(&self.0, done_for, most))
     }
 
     fn place(&self) -> &str {

@@ -15,6 +15,11 @@ pub(crate) const IN_FLIGHT: i16 = 1;
 pub(crate) const FAILED: i16 = 2;
 pub(crate) const DONE: i16 = 3;
 
+/// Of entries, those that [`Ledger::prune`](crate::Ledger::prune) lets go of, but for their time.
+pub(crate) fn prunable(key: &str) -> String {
+    format!("state = {DONE} AND (job IS NOT NULL OR {key} LIKE '%/~call/%')")
+}
+
 /// A row of the table of entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntryRow {

@@ -53,7 +53,7 @@
 //! mends a step mends the sagas that wait for it.
 //!
 //! **What it does not do.** It locks nothing for as long as a saga lasts: others see what its steps have done so
-//! far. It forgets no saga; rows of those that are over may be deleted.
+//! far. It forgets no saga of itself: [`Sagas::prune`] lets go of those that are over.
 
 mod ask;
 mod plan;

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cronx_scheduler::Course;
 use rusqlite::ffi::ErrorCode;
@@ -134,6 +135,10 @@ impl Ledger for Sqlite {
 
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>> {
         self.read(table::Table::courses)
+    }
+
+    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        self.read(move |table| table.prune(done_for, most))
     }
 
     fn place(&self) -> &str {

@@ -1,6 +1,7 @@
 //! What every store offers, whatever stands behind it.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use cronx_scheduler::Course;
 
@@ -43,6 +44,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Every course.
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>>;
+
+    /// Lets go of firings and calls that have been done for longer than that, the longest first: at most so many;
+    /// how many they were. Such a key is as one that never was. No firing is asked for again, since its job's
+    /// course is beyond it; a call is, if its caller comes back after so long. Steps of sagas stay: one may be
+    /// asked for as long as its saga is not over.
+    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize>;
 
     /// Where it is, as a person would say it; no password is in it.
     fn place(&self) -> &str;

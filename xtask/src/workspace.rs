@@ -31,9 +31,10 @@ pub(crate) const WHOLE: [&str; 2] = [
         cronx-ledger/postgres,cronx-ledger/redis,cronx-ledger/saga",
 ];
 
-/// Builds the command, and the actors.
+/// Builds the command, and the actors. Examples have the features that tests have, and so has then all else: what
+/// was built for the one is not built again for the other.
 pub(crate) fn build() -> Result<()> {
-    process::run(cargo().arg("build").args(WHOLE).arg("--bins"))
+    process::run(cargo().arg("build").args(WHOLE).args(["--bins", "--examples"]))
 }
 
 /// The program of a test target.

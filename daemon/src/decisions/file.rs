@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Lines, in a file and in the one before it.
@@ -25,9 +25,18 @@ impl Bounded {
     pub(super) fn open(path: &Path, most: u64) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         // A daemon may be root where others may write: a link is nobody's file of ours.
-        options.create(true).append(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-        let file = options.open(path)?;
-        let written = file.metadata()?.len();
+        options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+        let mut file = options.create(true).append(true).read(true).open(path)?;
+        let mut written = file.metadata()?.len();
+        if written > 0 {
+            // Whoever was at it may have ended in the middle of a line: ours is none of it.
+            let mut last = [0];
+            file.read_exact_at(&mut last, written - 1)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+                written += 1;
+            }
+        }
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file), written, most })
     }
 
@@ -77,6 +86,15 @@ mod tests {
             ("line 4\nline 5\n".into(), "line 6\n".into())
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn half_a_line_is_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "line 0\nlin").unwrap();
+        write(&path, 1..2);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "line 0\nlin\nline 1\n");
     }
 
     #[test]

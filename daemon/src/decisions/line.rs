@@ -32,9 +32,10 @@ pub(super) fn healed(run: &Run, now: Reading) -> Value {
     })
 }
 
-/// A decision.
-pub(super) fn of(record: &Record, now: Reading) -> Value {
+/// A decision, and which it is since its breaker began.
+pub(super) fn of(record: &Record, number: u64, now: Reading) -> Value {
     let mut line = event(&record.event);
+    line["record"] = number.into();
     line["breaker"] = (&*record.breaker).into();
     line["shadow"] = record.shadow.into();
     line["at_ns"] = record.at.0.into();

@@ -32,12 +32,14 @@ pub struct Replayed {
     pub turns: Result<usize, String>,
 }
 
-/// Of one breaker, from where it begins in the log.
+/// Of one breaker, from where it begins in the log to where something of it is not there.
 #[derive(Default)]
 struct Life {
-    /// Its beginning is not there: an older file had it.
+    /// Its beginning is not there: an older file had it, or it found no room.
     is_cut: bool,
     records: Vec<Record>,
+    /// The number of the next one.
+    next: u64,
 }
 
 /// The log in this file and in the one before it, as it is written; `Err` says which cannot be read.
@@ -57,9 +59,16 @@ pub fn read(path: &Path) -> Result<Vec<(PathBuf, String)>, String> {
 pub fn replayed(log: &[(PathBuf, String)], file: &Jobs) -> Result<Vec<Replayed>, String> {
     let mut lives = BTreeMap::new();
     for (path, text) in log {
-        for (number, line) in text.lines().enumerate() {
+        let mut lines = text.lines().enumerate().peekable();
+        while let Some((number, line)) = lines.next() {
+            let next = lines.peek().map(|(_, next)| *next);
+            let taken = match parsed(line) {
+                Ok(line) => take(&line, &mut lives),
+                Err(_) if is_torn(line, next) => Ok(()),
+                Err(why) => Err(why),
+            };
             let unread = |why| format!("{}, line {}: {why}", path.display(), number + 1);
-            take(line, &mut lives).map_err(unread)?;
+            taken.map_err(unread)?;
         }
     }
     let plans = wanted(file);
@@ -68,18 +77,31 @@ pub fn replayed(log: &[(PathBuf, String)], file: &Jobs) -> Result<Vec<Replayed>,
     Ok(known.map(|(plan, name, lives)| of_one(plan.rules, name, &lives)).collect())
 }
 
-fn take(line: &str, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), String> {
-    let line: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+fn parsed(line: &str) -> Result<Value, String> {
+    serde_json::from_str(line).map_err(|error| error.to_string())
+}
+
+/// A daemon ended in the middle of it: it is the last one, or the next daemon's breakers begin behind it.
+fn is_torn(line: &str, next: Option<&str>) -> bool {
+    let begins = |next| parsed(next).is_ok_and(|next| next["event"] == "begun");
+    line.starts_with('{') && next.is_none_or(begins)
+}
+
+fn take(line: &Value, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), String> {
     let Some(breaker) = line["breaker"].as_str() else { return Ok(()) };
     let lives = lives.entry(breaker.into()).or_default();
     if line["event"] == "begun" {
         lives.push(Life::default());
         return Ok(());
     }
-    let record = record(&line, breaker).ok_or("it is no decision")?;
-    match lives.last_mut() {
-        Some(life) => life.records.push(record),
-        None => lives.push(Life { is_cut: true, records: vec![record] }),
+    let number = line["record"].as_u64();
+    let (record, number) = record(line, breaker).zip(number).ok_or("it is no decision")?;
+    if lives.last().is_none_or(|life| life.next != number) {
+        lives.push(Life { is_cut: true, ..Life::default() });
+    }
+    if let Some(life) = lives.last_mut() {
+        life.records.push(record);
+        life.next = number.saturating_add(1);
     }
     Ok(())
 }
@@ -87,7 +109,7 @@ fn take(line: &str, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), Str
 fn of_one(rules: Rules, breaker: Arc<str>, lives: &[Life]) -> Replayed {
     let all = lives.iter().map(|life| life.records.len()).sum();
     let (mut left_out, mut sum) = (0, 0);
-    for Life { is_cut, records } in lives {
+    for Life { is_cut, records, .. } in lives {
         let decided = if *is_cut {
             replay_rest(rules, records)
         } else {
@@ -198,6 +220,7 @@ fn maybe(ns: &Value) -> Option<Option<Mono>> {
 
 #[cfg(test)]
 mod tests {
+    use cronx_scheduler::breaker::Breaker;
     use cronx_scheduler::{Clock, SystemClock};
 
     use super::super::line;
@@ -206,7 +229,7 @@ mod tests {
     fn written(event: Event) -> Record {
         let trace = Some(TraceId(7));
         let record = Record { breaker: "a".into(), shadow: false, at: Mono(5), trace, event };
-        let line = line::of(&record, SystemClock.read()).to_string();
+        let line = line::of(&record, 0, SystemClock.read()).to_string();
         let read = super::record(&serde_json::from_str(&line).unwrap(), "a").unwrap();
         assert_eq!(read, record, "{line}");
         record
@@ -260,5 +283,57 @@ mod tests {
         let bad = good.to_owned() + "{\"event\":\"told\",\"breaker\":\"job:a\"}\n";
         assert_eq!(replayed(&bad), Err("a.jsonl, line 3: it is no decision".to_owned()));
         assert!(replayed("no").unwrap_err().starts_with("a.jsonl, line 1: "));
+    }
+
+    /// Of a breaker that opens, probes, and closes.
+    #[test]
+    fn what_is_not_there_is_left_out_and_hides_nothing_else() {
+        let file = Jobs::parse(
+            "[job.a]\nschedule = '@never'\ncommand = ['true']\nbreaker = { preset = 'paper-ch1' }\n",
+        );
+        let file = file.unwrap();
+        let records = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let witnessed = Arc::clone(&records);
+        let witness =
+            Arc::new(move |record: &Record| witnessed.lock().unwrap().push(record.clone()));
+        let rules = wanted(&file)["job:a"].rules;
+        let breaker = Breaker::watched("job:a", rules, witness).unwrap();
+        for (at, ended) in (0..).zip([Ended::Failed; 8].into_iter().chain([Ended::Succeeded; 4])) {
+            let at = Mono(at * 20_000_000_000);
+            if let Ok(call) = breaker.ask(at, None, &mut Vec::new()) {
+                call.end(ended, Duration::ZERO, at, &mut Vec::new());
+            }
+        }
+        let records = records.lock().unwrap();
+        let line = |(number, record): (usize, &Record)| {
+            line::of(record, number as u64, SystemClock.read()).to_string()
+        };
+        let lines: Vec<String> = records.iter().enumerate().map(line).collect();
+        let begun = "{\"event\":\"begun\",\"breaker\":\"job:a\"}".to_owned();
+        let replayed = |lines: &[String]| {
+            let text = lines.join("\n");
+            replayed(&[("a.jsonl".into(), text)], &file).map(|mut all| all.remove(0))
+        };
+        let whole = [vec![begun.clone()], lines.clone()].concat();
+        let turns = records.iter().filter(|record| matches!(record.event, Event::Turned(_)));
+        let turns = turns.count();
+        assert!(turns > 2);
+        let first = replayed(&whole).unwrap();
+        assert_eq!((first.left_out, first.turns), (0, Ok(turns)));
+        // A daemon ended in the middle of its last line; another came.
+        let half = whole[whole.len() - 1][..20].to_owned();
+        let torn = [&whole[..whole.len() - 1], std::slice::from_ref(&half), &whole[..]].concat();
+        let twice = replayed(&torn).unwrap();
+        assert_eq!((twice.records, twice.left_out), (2 * first.records - 1, 0));
+        let torn = [&[half], &whole[1..]].concat();
+        assert!(replayed(&torn).is_err(), "no breaker begins behind it");
+        // Whichever is not there, the others are decided as they were, or left out.
+        for missing in 1..whole.len() {
+            let mut rest = whole.clone();
+            rest.remove(missing);
+            let rest = replayed(&rest).unwrap();
+            assert!(rest.turns.is_ok(), "without {}: {:?}", whole[missing], rest.turns);
+            assert_eq!(rest.records, first.records - 1);
+        }
     }
 }

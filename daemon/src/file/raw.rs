@@ -39,6 +39,8 @@ pub struct Settings {
     pub kill_after: Span,
     /// How long a daemon may be unheard of, by a ledger on a server, before others have its jobs.
     pub lease: Lease,
+    /// How long the ledger has firings that are done, and sagas that are over.
+    pub keep: Keep,
     /// As in [`cronx_scheduler::Options`], and so are the next ones.
     pub shards: Option<Count<64>>,
     /// Threads that start commands and make calls.
@@ -68,6 +70,7 @@ impl Default for Settings {
             drain: Span(Duration::from_secs(30)),
             kill_after: Span(Duration::from_secs(5)),
             lease: Lease(Duration::from_secs(10)),
+            keep: Keep(Duration::from_hours(30 * 24)),
             shards: None,
             workers: None,
             running: None,
@@ -292,6 +295,21 @@ impl TryFrom<String> for Lease {
             return Ok(Self(span));
         }
         Err(format!("'{text}': a lease is from 1s to 1h"))
+    }
+}
+
+/// An hour or longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Keep(pub Duration);
+
+impl TryFrom<String> for Keep {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let span = parse_span(&text)?;
+        let is_long = span >= Duration::from_hours(1);
+        is_long.then_some(Self(span)).ok_or_else(|| format!("'{text}': it is 1h or longer"))
     }
 }
 

@@ -11,7 +11,6 @@ fn bid(owner: &str, bid: u128) -> Claim {
 #[derive(Default)]
 struct Desk {
     entry: Option<Entry>,
-    floor: Fence,
     now: Utc,
 }
 
@@ -22,7 +21,7 @@ impl Desk {
     }
 
     fn claim(&mut self, wanted: &Claim) -> Verdict {
-        let ruled = claim(self.entry.as_ref(), wanted, self.floor, self.now);
+        let ruled = claim(self.entry.as_ref(), wanted, self.now);
         self.keep(ruled)
     }
 
@@ -72,14 +71,22 @@ fn one_has_it_until_it_is_done() {
 }
 
 #[test]
-fn a_fence_is_above_the_floor_and_above_the_last() {
-    let mut desk = Desk { floor: Fence(100), ..Desk::default() };
+fn a_fence_is_above_the_last_and_above_the_time() {
+    let mut desk = Desk { now: Utc(100_000), ..Desk::default() };
     assert_eq!(desk.granted(&bid("a", 1)), Fence(101));
-    desk.now = Utc(10);
+    desk.now = Utc(100_010);
     assert_eq!(desk.granted(&bid("b", 1)), Fence(102));
-    // The store came back with less than it had: the floor has gone on.
-    (desk.now, desk.floor) = (Utc(20), Fence(110));
+    desk.now = Utc(110_000);
     assert_eq!(desk.granted(&bid("c", 1)), Fence(111));
+    // The store let it go, or came back without it.
+    desk.entry = None;
+    desk.now = Utc(111_000);
+    assert_eq!(desk.granted(&bid("d", 1)), Fence(112));
+    // A clock that was put back.
+    desk.now = Utc(-1);
+    assert_eq!(desk.claim(&bid("e", 1)), in_flight("d", 111_010));
+    desk.fail(Fence(112));
+    assert_eq!(desk.granted(&bid("e", 1)), Fence(113));
 }
 
 #[test]
@@ -194,7 +201,7 @@ fn numbers_end_without_a_panic() {
     let (fence, attempt) = (Fence(u64::MAX), u32::MAX);
     let entry = Entry { fence, attempt, fingerprint: None, state, since: Utc(0) };
     let forever = Claim { lease: Duration::MAX, ..bid("a", 1) };
-    let (verdict, entry) = claim(Some(&entry), &forever, Fence::default(), Utc::MAX);
+    let (verdict, entry) = claim(Some(&entry), &forever, Utc::MAX);
     assert_eq!(verdict, Verdict::Granted { fence, attempt });
     assert!(matches!(entry.unwrap().state, State::InFlight { until: Utc::MAX, .. }));
 }

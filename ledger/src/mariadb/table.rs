@@ -1,15 +1,17 @@
 //! The tables: what a question is about is made, locked, read, and written, in one transaction.
 
+use std::time::Duration;
+
 use cronx_scheduler::{Course, Utc};
 use mysql_async::prelude::{FromValue, Queryable};
-use mysql_async::{IsolationLevel, Params, Row as SqlRow, Transaction, TxOpts, Value};
+use mysql_async::{Conn, IsolationLevel, Params, Row as SqlRow, Transaction, TxOpts, Value};
 
 use super::{Inner, failed};
 use crate::Error;
 use crate::act::{Act, Change, Reply, Seen, Wants};
-use crate::claim::{Entry, Fence};
+use crate::claim::Entry;
 use crate::key::{JobId, Key};
-use crate::row::{CourseRow, EntryRow};
+use crate::row::{CourseRow, EntryRow, prunable};
 use crate::store::{Look, Row};
 
 const ENTRY: &str =
@@ -21,10 +23,7 @@ const ABSENT: i16 = 0;
 pub(super) async fn act(inner: &Inner, act: &Act) -> Result<Reply, Error> {
     let place = &inner.place;
     let mut connection = inner.connection().await?;
-    let mut level = TxOpts::default();
-    level.with_isolation_level(IsolationLevel::ReadCommitted);
-    let transaction = connection.start_transaction(level).await.map_err(failed("ask", place))?;
-    let mut table = Table { transaction, inner };
+    let mut table = Table::begin(inner, &mut connection).await?;
     let wants = act.wants();
     let seen = table.seen(&wants).await?;
     let outcome = act.on(&seen);
@@ -45,15 +44,22 @@ struct Table<'a> {
     inner: &'a Inner,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    async fn begin(inner: &'a Inner, connection: &'a mut Conn) -> Result<Self, Error> {
+        let mut level = TxOpts::default();
+        level.with_isolation_level(IsolationLevel::ReadCommitted);
+        let transaction = connection.start_transaction(level).await;
+        Ok(Self { transaction: transaction.map_err(failed("ask", &inner.place))?, inner })
+    }
+
     /// Each question locks in this order, so that nobody waits for one who waits for him.
     async fn seen(&mut self, wants: &Wants<'_>) -> Result<Seen, Error> {
         let course = self.course(wants.course).await?;
         let entry = self.entry(wants.entry).await?;
         let guard = self.guard(wants.guard).await?;
         let open = self.open(wants.course.filter(|_| wants.open)).await?;
-        let (now, floor) = (self.now().await?, Fence::default());
-        Ok(Seen { now, floor, entry, guard, course, open })
+        let now = self.now().await?;
+        Ok(Seen { now, entry, guard, course, open })
     }
 
     async fn now(&mut self) -> Result<Utc, Error> {
@@ -209,6 +215,22 @@ pub(super) async fn courses(inner: &Inner) -> Result<Vec<Row<(JobId, Course)>>, 
     let rows: Vec<SqlRow> =
         inner.connection().await?.query(sql).await.map_err(failed("read", place))?;
     Ok(rows.into_iter().map(|row| course_row(row, place)?.read(place)).collect())
+}
+
+/// See [`Ledger::prune`](crate::Ledger::prune).
+pub(super) async fn prune(inner: &Inner, done_for: Duration, most: usize) -> Result<usize, Error> {
+    let mut connection = inner.connection().await?;
+    let mut table = Table::begin(inner, &mut connection).await?;
+    let before = (table.now().await? - done_for).0;
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
+    let sql = format!(
+        "DELETE FROM cronx_entries WHERE since_ns < ? AND {} ORDER BY since_ns LIMIT ?",
+        prunable("entry")
+    );
+    table.execute(&sql, vec![before.into(), most.into()]).await?;
+    let pruned = table.transaction.affected_rows();
+    table.transaction.commit().await.map_err(failed("prune", &inner.place))?;
+    Ok(pruned as usize)
 }
 
 /// A row's values, one after the other. Whatever a column has become, it is no panic.

@@ -19,7 +19,7 @@ use super::Inner;
 use super::table::{COURSE, ENTRY, course_row, entry_row};
 use crate::Error;
 use crate::act::{Act, Change, Outcome, Reply, Seen, Wants};
-use crate::claim::{Entry, Fence};
+use crate::claim::Entry;
 use crate::fingerprint::Fingerprint;
 use crate::key::{JobId, Key};
 use crate::row::{CourseRow, EntryRow};
@@ -119,7 +119,6 @@ impl Asked<'_> {
         let open = open.map_err(failed("read"))?;
         Ok(Seen {
             now: told.or(server_now).unwrap_or(Utc(0)),
-            floor: Fence::default(),
             entry: self.entry(key)?,
             guard: self.entry(guard)?,
             course: self.course(course)?,

@@ -1,5 +1,7 @@
 //! The tables, for who looks at them.
 
+use std::time::Duration;
+
 use cronx_scheduler::Course;
 use tokio_postgres::Row as SqlRow;
 
@@ -7,8 +9,8 @@ use super::Inner;
 use crate::Error;
 use crate::claim::Entry;
 use crate::key::{JobId, Key};
-use crate::row::{CourseRow, EntryRow};
-use crate::server::postgres::failed;
+use crate::row::{CourseRow, EntryRow, prunable};
+use crate::server::postgres::{failed, now};
 use crate::store::{Look, Row};
 
 /// In the order of [`entry_row`].
@@ -44,6 +46,20 @@ pub(super) async fn courses(inner: &Inner) -> Result<Vec<Row<(JobId, Course)>>, 
     let rows =
         inner.client().await?.query(&sql, &[]).await.map_err(failed("read", &inner.place))?;
     Ok(rows.iter().map(|row| course_row(row).read(&inner.place)).collect())
+}
+
+/// See [`Ledger::prune`](crate::Ledger::prune). Many may do so at once: each takes others.
+pub(super) async fn prune(inner: &Inner, done_for: Duration, most: usize) -> Result<usize, Error> {
+    let client = inner.client().await?;
+    let before = (now(&**client, &inner.place, &inner.clock).await? - done_for).0;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let sql = format!(
+        "DELETE FROM cronx.entries WHERE key IN (SELECT key FROM cronx.entries
+            WHERE since_ns < $1 AND {} ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        prunable("key")
+    );
+    let pruned = client.execute(&sql, &[&before, &most]).await;
+    Ok(pruned.map_err(failed("prune", &inner.place))? as usize)
 }
 
 pub(super) fn entry_row(row: &SqlRow) -> EntryRow {

@@ -132,7 +132,6 @@ fn read(told: Told, wants: &Wants<'_>, place: &str) -> Result<Answer, Error> {
     let open = open.into_iter().filter_map(|(key, cells)| entry_of(key, cells?, place));
     let seen = Seen {
         now: Utc(sec.saturating_mul(SECOND).saturating_add(nsec)),
-        floor: Fence((sec * 1_000_000 + nsec / 1000).cast_unsigned()),
         entry: one(wants.entry, entry)?,
         guard: one(wants.guard, guard)?,
         course: course.transpose()?.map(|(_, course)| course),

@@ -8,6 +8,7 @@ mod schema;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use tokio_postgres::Transaction;
@@ -111,6 +112,10 @@ impl Sagas for Postgres {
             let client = self.0.client().await?;
             table::read(&**client, &self.0.place, &id).await
         })
+    }
+
+    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize> {
+        Box::pin(table::prune(&self.0, over_for, most))
     }
 
     fn place(&self) -> &str {

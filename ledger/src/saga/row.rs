@@ -34,6 +34,12 @@ pub(super) const COLUMNS: &str =
 /// The least state of one that goes on no more by itself.
 pub(super) const OVER: i16 = 5;
 
+/// Of sagas, those that [`Sagas::prune`](super::Sagas::prune) lets go of, but for their time: nobody has to look
+/// at them any more.
+pub(super) fn prunable() -> String {
+    format!("state IN ({}, {})", number(State::Completed), number(State::Compensated))
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {

@@ -35,7 +35,7 @@ pub use schema::install;
 
 use super::ask::{Question, Reply};
 use super::plan::Definition;
-use super::row::{COLUMNS, EventRow, OVER, SagaRow, number};
+use super::row::{COLUMNS, EventRow, OVER, SagaRow, number, prunable};
 use super::rules::Change;
 use super::state::{Event, Saga, State};
 use super::store::{Due, Sagas, Seeker};
@@ -204,6 +204,30 @@ impl Store {
         rows.query_map([saga], row)?.collect()
     }
 
+    /// Their gates' keys are their names, and a slash and more.
+    fn prune(&mut self, over_for: Duration, most: usize) -> rusqlite::Result<usize> {
+        let before = (self.clock.here() - over_for).0;
+        let immediate = rusqlite::TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(immediate)?;
+        let sql = format!(
+            "DELETE FROM cronx_saga_states WHERE saga IN (SELECT saga FROM cronx_saga_states
+                WHERE since_ns < ?1 AND {} ORDER BY since_ns LIMIT ?2) RETURNING saga",
+            prunable()
+        );
+        let pruned = transaction
+            .prepare_cached(&sql)?
+            .query_map(params![before, most as i64], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        for saga in &pruned {
+            let sql = "DELETE FROM cronx_saga_gates WHERE key > ?1 || '/' AND key < ?1 || '0'";
+            transaction.prepare_cached(sql)?.execute([saga])?;
+            let sql = "DELETE FROM cronx_saga_events WHERE saga = ?1";
+            transaction.prepare_cached(sql)?.execute([saga])?;
+        }
+        transaction.commit()?;
+        Ok(pruned.len())
+    }
+
     fn show(&mut self, id: &SagaId) -> Result<Option<(Saga, Vec<Event>)>, Error> {
         // Of one moment.
         let begin = self.connection.execute_batch("BEGIN");
@@ -320,6 +344,10 @@ impl Sagas for Sqlite {
 
     fn get(&self, id: SagaId) -> Pending<'_, Option<Saga>> {
         self.work(move |store| read(&store.connection, &store.place, &id))
+    }
+
+    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize> {
+        self.work(move |store| store.prune(over_for, most).map_err(failed("prune", &store.place)))
     }
 
     fn place(&self) -> &str {

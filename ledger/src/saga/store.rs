@@ -45,6 +45,11 @@ pub trait Sagas: Send + Sync + 'static {
     /// How it stands.
     fn get(&self, id: SagaId) -> Pending<'_, Option<Saga>>;
 
+    /// Lets go of sagas that have been completed or compensated for longer than that, the longest first, with all
+    /// that is known of them: at most so many; how many they were. A late step of one is refused, and one that is
+    /// begun again under its name begins anew.
+    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize>;
+
     /// Where it is, as a person would say it; no password is in it.
     fn place(&self) -> &str;
 }

@@ -1,12 +1,10 @@
 //! PostgreSQL, for whatever of ours keeps something there: connections, what time it is, a schema of our own,
 //! and what is said of errors.
 
-#[cfg(any(feature = "journal", feature = "saga"))]
 use cronx_scheduler::Utc;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
-#[cfg(any(feature = "journal", feature = "saga"))]
 use tokio_postgres::GenericClient;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
@@ -14,7 +12,6 @@ use tokio_postgres::{Config, NoTls, Transaction};
 
 use super::{IDLE, PATIENCE, unavailable};
 use crate::Error;
-#[cfg(any(feature = "journal", feature = "saga"))]
 use crate::clock::Clock;
 
 /// Nanoseconds since 1970, by the server's clock.
@@ -86,7 +83,6 @@ pub(crate) async fn client(pool: &Pool, place: &str) -> Result<Object, Error> {
 }
 
 /// What time it is, for whoever has not been told.
-#[cfg(any(feature = "journal", feature = "saga"))]
 pub(crate) async fn now(
     client: &impl GenericClient,
     place: &str,

@@ -1,15 +1,17 @@
 //! The tables of a file: rows read and written, within whatever transaction there is.
 
+use std::time::Duration;
+
 use cronx_scheduler::Course;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failed;
 use crate::Error;
 use crate::act::{Act, Change, Reply, Seen};
-use crate::claim::{Entry, Fence};
+use crate::claim::Entry;
 use crate::clock::Clock;
 use crate::key::{JobId, Key};
-use crate::row::{CourseRow, EntryRow};
+use crate::row::{CourseRow, EntryRow, prunable};
 use crate::store::{Look, Row};
 
 const ENTRY: &str =
@@ -43,7 +45,6 @@ impl Table {
         let open = wants.course.filter(|_| wants.open);
         Ok(Seen {
             now: self.clock.here(),
-            floor: Fence::default(),
             entry: entry(wants.entry)?,
             guard: entry(wants.guard)?,
             course,
@@ -140,6 +141,20 @@ impl Table {
         };
         let rows = read().map_err(failed("read", &self.place))?;
         Ok(rows.into_iter().map(|row| row.read(&self.place)).collect())
+    }
+
+    /// See [`Ledger::prune`](crate::Ledger::prune).
+    pub(super) fn prune(&self, done_for: Duration, most: usize) -> Result<usize, Error> {
+        let sql = format!(
+            "DELETE FROM entries WHERE key IN (SELECT key FROM entries
+                WHERE since_ns < ?1 AND {} ORDER BY since_ns LIMIT ?2)",
+            prunable("key")
+        );
+        let before = self.clock.here() - done_for;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let pruned = self.connection.prepare_cached(&sql);
+        let pruned = pruned.and_then(|mut prune| prune.execute(params![before.0, most]));
+        pruned.map_err(failed("prune", &self.place))
     }
 
     /// What SQLite itself has against the file.

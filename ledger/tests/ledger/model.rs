@@ -2,9 +2,10 @@
 //! count. It can end at every record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cronx_ledger::act::{Act, Change, Reply, Seen};
-use cronx_ledger::claim::{Entry, Fence, State};
+use cronx_ledger::claim::{Entry, State};
 use cronx_ledger::{JobId, Key, Named};
 use cronx_scheduler::{Course, Utc};
 
@@ -71,13 +72,22 @@ impl Model {
         Ok(true)
     }
 
+    /// Lets go of firings and calls that have been done for longer than that.
+    pub fn prune(&mut self, done_for: Duration) {
+        let before = self.now - done_for;
+        self.entries.retain(|key, entry| {
+            let is_done = matches!(entry.state, State::Done { .. });
+            let goes = matches!(key.named(), Named::Firing { .. } | Named::Call { .. });
+            !(is_done && goes && entry.since < before)
+        });
+    }
+
     fn seen(&self, act: &Act) -> Seen {
         let wants = act.wants();
         let entry = |key: Option<&Key>| self.entries.get(key?).cloned();
         let open = wants.course.filter(|_| wants.open).map(|job| self.open(job));
         Seen {
             now: self.now,
-            floor: Fence::default(),
             entry: entry(wants.entry),
             guard: entry(wants.guard),
             course: wants.course.and_then(|job| self.courses.get(job)).cloned(),

@@ -9,6 +9,7 @@ mod history;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use cronx_ledger::act::{Act, Guard, Reply};
 use cronx_ledger::claim::{Entry, Fence, Refusal, Verdict};
@@ -115,6 +116,10 @@ async fn tell(stage: &Stage, seed: u64) {
         let (act, now) = history.next(&model);
         model.now = now;
         stage.now.store(now.0, Ordering::SeqCst);
+        if let Some(done_for) = history.prunes() {
+            model.prune(done_for);
+            prune(stage, done_for).await;
+        }
         // Asked again, it does what it did.
         for again in 0..=u32::from(history.repeats()) {
             let asked = fences.translated(&act);
@@ -130,6 +135,11 @@ async fn tell(stage: &Stage, seed: u64) {
         }
     }
     same_in_the_end(stage, &history, &model, &fences).await;
+}
+
+/// A few at a time, as a daemon does it; of older histories too.
+async fn prune(stage: &Stage, done_for: Duration) {
+    while stage.ledger.prune(done_for, 3).await.expect("it can be pruned") == 3 {}
 }
 
 async fn same_in_the_end(stage: &Stage, history: &History, model: &Model, fences: &Fences) {

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
 use crate::key::SagaId;
 use crate::saga::ask::{Question, Reply};
-use crate::saga::row::{COLUMNS, EventRow, OVER, SagaRow, number};
+use crate::saga::row::{COLUMNS, EventRow, OVER, SagaRow, number, prunable};
 use crate::saga::rules::Change;
 use crate::saga::state::{Event, Saga, State};
 use crate::saga::store::{Due, Seeker};
@@ -147,6 +147,29 @@ pub(super) async fn show(inner: &Inner, id: &SagaId) -> Result<Option<(Saga, Vec
     let rows = transaction.query(sql, &[&name]).await.map_err(failed("read", &inner.place))?;
     let events = rows.iter().map(|row| event_row(row).read(&inner.place, &name));
     Ok(Some((saga, events.collect::<Result<_, _>>()?)))
+}
+
+/// Their gates' keys are their names, and a slash and more. One statement: a saga's gates and events go with it.
+pub(super) async fn prune(inner: &Inner, over_for: Duration, most: usize) -> Result<usize, Error> {
+    let client = inner.client().await?;
+    let before = (now(&**client, &inner.place, &inner.clock).await? - over_for).0;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let sql = format!(
+        "WITH pruned AS (
+            DELETE FROM cronx_saga.states WHERE saga IN (SELECT saga FROM cronx_saga.states
+                WHERE since_ns < $1 AND {} ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)
+            RETURNING saga
+         ), gates AS (
+            DELETE FROM cronx_saga.gates USING pruned
+                WHERE key > pruned.saga || '/' AND key < pruned.saga || '0'
+         ), events AS (
+            DELETE FROM cronx_saga.events USING pruned WHERE events.saga = pruned.saga
+         )
+         SELECT count(*) FROM pruned",
+        prunable()
+    );
+    let pruned = client.query_one(&sql, &[&before, &most]).await;
+    Ok(pruned.map_err(failed("prune", &inner.place))?.get::<_, i64>(0) as usize)
 }
 
 fn saga_row(row: &SqlRow) -> SagaRow {

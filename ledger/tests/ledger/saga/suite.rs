@@ -30,6 +30,7 @@ struct Telling<'a> {
     gates: BTreeMap<Key, bool>,
     /// What it has met.
     states: BTreeSet<State>,
+    pruned: usize,
 }
 
 /// For a store that is empty; which states its sagas were in.
@@ -47,6 +48,7 @@ pub async fn conforms(stage: &dyn Stage, now: &Arc<AtomicI64>, seed: u64) -> BTr
         events: BTreeMap::new(),
         gates: BTreeMap::new(),
         states: BTreeSet::new(),
+        pruned: 0,
     };
     for number in 0..LENGTH {
         let step = telling.step(seed);
@@ -54,7 +56,11 @@ pub async fn conforms(stage: &dyn Stage, now: &Arc<AtomicI64>, seed: u64) -> BTr
         if let Err(error) = telling.tell(step, &place).await {
             panic!("{place}: {error}");
         }
+        if telling.random.one_in(10) {
+            telling.prune(&place).await;
+        }
     }
+    assert!(telling.pruned > 0, "seed {seed} pruned nothing");
     telling.states
 }
 
@@ -143,6 +149,30 @@ impl Telling<'_> {
             self.sagas.insert(id.clone(), saga);
         }
         self.same(&id, place).await
+    }
+
+    /// One at a time: as many as there are.
+    async fn prune(&mut self, place: &str) {
+        let over_for = Duration::from_nanos(self.random.below(40));
+        let before = self.now() - over_for;
+        let is_over = |saga: &Saga| {
+            matches!(saga.state, State::Completed | State::Compensated) && saga.since < before
+        };
+        let gone: Vec<Saga> =
+            self.sagas.extract_if(.., |_, saga| is_over(saga)).map(|(_, saga)| saga).collect();
+        for saga in &gone {
+            self.events.remove(&saga.id);
+            for step in 0..saga.steps.len() {
+                for way in [Way::Forward, Way::Back] {
+                    self.gates.remove(&saga.key(step, way));
+                }
+            }
+            self.pruned += 1;
+        }
+        for left in (0..=gone.len()).rev() {
+            let pruned = self.stage.sagas().prune(over_for, 1).await;
+            assert_eq!(pruned.expect("it can be pruned"), usize::from(left > 0), "{place}");
+        }
     }
 
     async fn same(&mut self, id: &SagaId, place: &str) -> Result<(), Error> {

@@ -1,12 +1,13 @@
 //! What is asked of a store, drawn from a seed: all that owners ask, in any order, some of it nonsense.
 
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cronx_ledger::act::{Act, Guard};
 use cronx_ledger::claim::{Bid, Claim, Fence};
-use cronx_ledger::{Fingerprint, JobId, Key, Named};
+use cronx_ledger::{Fingerprint, JobId, Key, Named, SagaId};
 use cronx_scheduler::Utc;
 
 use crate::model::Model;
@@ -19,10 +20,12 @@ pub struct History {
     random: Random,
     jobs: [JobId; 2],
     lease: Key,
-    calls: [Key; 2],
+    calls: [Key; 3],
     /// Joined jobs have instants from here.
     base: Utc,
     now: Utc,
+    /// All that were seen of each key.
+    fences: HashMap<Key, BTreeSet<Fence>>,
 }
 
 impl History {
@@ -34,9 +37,14 @@ impl History {
             random: Random::new(seed),
             jobs: ["a/b", "ü"].map(|job| JobId::new(&tenant, job).unwrap()),
             lease: Key::lease(&tenant, "shard 1").unwrap(),
-            calls: ["1", "%"].map(|name| Key::call(&tenant, name).unwrap()),
+            calls: [
+                Key::call(&tenant, "1").unwrap(),
+                Key::call(&tenant, "%").unwrap(),
+                Key::step(&SagaId::new(&tenant, "order/1").unwrap(), "pay", false).unwrap(),
+            ],
             base,
             now: Utc(base.0 - 1),
+            fences: HashMap::new(),
         }
     }
 
@@ -53,29 +61,37 @@ impl History {
         self.random.one_in(4)
     }
 
-    pub fn next(&mut self, model: &Model) -> (Act, Utc) {
-        self.now = Utc(self.now.0 + self.random.below(4) as i64 * TICK_NS);
-        (self.act(model), self.now)
+    /// Whether old entries are let go of now, and how old they must be.
+    pub fn prunes(&mut self) -> Option<Duration> {
+        self.random.one_in(10).then(|| self.time())
     }
 
-    fn act(&mut self, model: &Model) -> Act {
+    pub fn next(&mut self, model: &Model) -> (Act, Utc) {
+        for (key, entry) in &model.entries {
+            self.fences.entry(key.clone()).or_default().insert(entry.fence);
+        }
+        self.now = Utc(self.now.0 + self.random.below(4) as i64 * TICK_NS);
+        (self.act(), self.now)
+    }
+
+    fn act(&mut self) -> Act {
         let job = self.jobs[self.random.below(2) as usize].clone();
-        let guard = self.guard(model);
+        let guard = self.guard();
         let owner = self.owner();
         match self.random.below(20) {
             0..4 => Act::Claim { key: self.call(), claim: self.claim() },
             4 => Act::Claim { key: self.lease.clone(), claim: self.claim() },
             5..7 => {
-                let (key, fence) = self.held(model);
+                let (key, fence) = self.held();
                 Act::Renew { key, fence, lease: self.time() }
             }
             7..10 => {
-                let (key, fence) = self.held(model);
+                let (key, fence) = self.held();
                 let result = self.said();
                 Act::Complete { key, fence, result }
             }
             10..12 => {
-                let (key, fence) = self.held(model);
+                let (key, fence) = self.held();
                 Act::Fail { key, fence, why: self.said() }
             }
             12 | 13 => Act::Join { job, now: self.instant(), owner, guard },
@@ -120,7 +136,7 @@ impl History {
     }
 
     fn call(&mut self) -> Key {
-        self.calls[self.random.below(2) as usize].clone()
+        self.calls[self.random.below(3) as usize].clone()
     }
 
     fn time(&mut self) -> Duration {
@@ -136,23 +152,31 @@ impl History {
         (after, Utc(after.0 + self.random.below(3) as i64))
     }
 
-    /// A key that there is, mostly with its fence, or else with any.
-    fn held(&mut self, model: &Model) -> (Key, Fence) {
-        let mut keys: Vec<&Key> = model.entries.keys().collect();
+    /// A key that there was, mostly with its last fence, or else with an older one, or one that never was.
+    fn held(&mut self) -> (Key, Fence) {
+        let mut keys: Vec<&Key> = self.fences.keys().collect();
         keys.sort();
         let Some(place) = self.random.place(keys.len()) else { return (self.call(), Fence(1)) };
         let key = keys[place].clone();
-        let last = model.entries[&key].fence.0;
-        let fence = if self.random.one_in(4) { self.random.below(last + 2) } else { last };
-        (key, Fence(fence))
+        let fence = self.fence(&key);
+        (key, fence)
     }
 
-    fn guard(&mut self, model: &Model) -> Option<Guard> {
+    fn fence(&mut self, key: &Key) -> Fence {
+        let fences: Vec<Fence> = self.fences.get(key).into_iter().flatten().copied().collect();
+        let Some(last) = fences.last().filter(|_| !self.random.one_in(8)) else { return Fence(1) };
+        if self.random.one_in(6) {
+            return fences[self.random.below(fences.len() as u64) as usize];
+        }
+        *last
+    }
+
+    fn guard(&mut self) -> Option<Guard> {
         if !self.random.one_in(3) {
             return None;
         }
-        let last = model.entries.get(&self.lease).map_or(0, |entry| entry.fence.0);
-        let fence = if self.random.one_in(3) { self.random.below(last + 2) } else { last };
-        Some(Guard { key: self.lease.clone(), fence: Fence(fence) })
+        let key = self.lease.clone();
+        let fence = self.fence(&key);
+        Some(Guard { key, fence })
     }
 }
