@@ -73,8 +73,8 @@ impl Breakers {
     }
 
     fn begin(&self, name: &Arc<str>, plan: &BreakerPlan) -> Result<Arc<Breaker>, Error> {
-        self.decisions.begun(name, &plan.rules);
-        Breaker::watched(Arc::clone(name), plan.rules, self.decisions.witness())
+        let witness = self.decisions.begun(name, &plan.rules);
+        Breaker::watched(Arc::clone(name), plan.rules, witness)
     }
 
     /// Those that a job is behind.

@@ -136,13 +136,14 @@ impl Daemon {
         let mut tending = Vec::new();
         if let Some(ledger) = ledger {
             let sagas = sagas.as_ref().map(|sagas| Arc::clone(&sagas.store));
-            let (keep, metrics, log) = (settings.keep.0, Arc::clone(&set.metrics), Arc::clone(log));
-            let retention = Retention { ledger, sagas, keep, metrics, log };
+            let (metrics, log) = (Arc::clone(&set.metrics), Arc::clone(log));
+            let retention = settings.retention.0;
+            let retention = Retention { ledger, sagas, retention, metrics, log };
             tending.push(tokio::spawn(retention.tend()));
         }
         if let Some(store) = sagas {
             let (groups, metrics) = (Arc::clone(&groups), Arc::clone(&set.metrics));
-            let sagas = Sagas::start(store, settings.lease.0, groups, metrics, log);
+            let sagas = Sagas::start(store, &settings, groups, metrics, log);
             set.with_sagas(Arc::new(sagas));
         }
         let file = json!({ "path": start.file.to_string_lossy(), "refused": Value::Null });

@@ -27,16 +27,24 @@ const WAITING: usize = 8192;
 
 /// What is to be written.
 enum Entry {
-    /// And which it is of its breaker's.
-    Record(Record, u64),
+    /// And which it is of which life of its breaker's.
+    Record(Record, Place),
     /// Another line.
     Line(Value),
+}
+
+/// A breaker lives from where it begins with its rules; what a call of an older one did may come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    life: u64,
+    number: u64,
 }
 
 /// Where decisions go.
 pub(crate) struct Decisions {
     entries: SyncSender<Entry>,
     dropped: AtomicU64,
+    lives: AtomicU64,
     /// Whether there is a file; without one, only what a person should know has anywhere to go.
     is_written: bool,
 }
@@ -55,25 +63,27 @@ impl Decisions {
         let writer = thread::Builder::new().name("cronx-decisions".to_owned());
         let writes = move || write(&waiting, file, &log);
         writer.spawn(writes).context("cannot start a thread")?;
-        Ok(Arc::new(Self { entries, dropped: AtomicU64::new(0), is_written }))
+        Ok(Arc::new(Self {
+            entries,
+            dropped: AtomicU64::new(0),
+            lives: AtomicU64::new(0),
+            is_written,
+        }))
     }
 
-    /// What a breaker tells. Numbers show where some of it found no room.
-    pub(crate) fn witness(self: &Arc<Self>) -> Witness {
+    /// A breaker begins: what it tells is of these rules. Numbers show where some of it found no room.
+    pub(crate) fn begun(self: &Arc<Self>, breaker: &str, rules: &Rules) -> Witness {
+        let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        self.take(Entry::Line(line::begun(breaker, life, rules, SystemClock.read())));
         let (decisions, told) = (Arc::clone(self), Mutex::new(0));
         Arc::new(move |record| {
             if decisions.is_written || is_told(record) {
                 // They are written in the order of their numbers.
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                decisions.take(Entry::Record(record.clone(), *told));
+                decisions.take(Entry::Record(record.clone(), Place { life, number: *told }));
                 *told += 1;
             }
         })
-    }
-
-    /// A breaker begins: what is read behind this is of these rules.
-    pub(crate) fn begun(&self, breaker: &str, rules: &Rules) {
-        self.take(Entry::Line(line::begun(breaker, rules, SystemClock.read())));
     }
 
     /// A run ended of a job that heals.
@@ -101,7 +111,7 @@ fn write(waiting: &Receiver<Entry>, mut file: Option<Bounded>, log: &Log) {
             tell(&entry, log);
             if let Some(file) = &mut file {
                 let line = match entry {
-                    Entry::Record(record, number) => line::of(&record, number, SystemClock.read()),
+                    Entry::Record(record, place) => line::of(&record, place, SystemClock.read()),
                     Entry::Line(line) => line,
                 };
                 written = written.and_then(|()| file.write(&line.to_string()));

@@ -1,25 +1,27 @@
 //! What is over is let go of when it has been over for long enough: firings in the ledger, and sagas.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cronx_ledger::saga::Sagas;
 use cronx_ledger::{Ledger, Pending};
 
+use crate::ledger::TENANT;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
 
-/// The first time comes as late as the others: whatever a daemon finds open when it starts is gone on with before
-/// anything that it may ask for is let go of.
 const EVERY: Duration = Duration::from_mins(10);
-/// So many at once: others have the store in between.
-const PAGE: usize = 500;
+/// Firings at once, and sagas, which have more to each: others have the store in between.
+const FIRINGS: usize = 500;
+const SAGAS: usize = 50;
+/// For these others.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is let go of, and when.
 pub(crate) struct Retention {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) sagas: Option<Arc<dyn Sagas>>,
-    pub(crate) keep: Duration,
+    pub(crate) retention: Duration,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
 }
@@ -34,9 +36,13 @@ impl Retention {
     }
 
     async fn prune_all(&self) {
-        let firings = self.prune("firings", || self.ledger.prune(self.keep, PAGE)).await;
+        let firings = |most| self.ledger.prune(TENANT, self.retention, most);
+        let firings = self.prune("firings", FIRINGS, firings).await;
         let sagas = match &self.sagas {
-            Some(sagas) => self.prune("sagas", || sagas.prune(self.keep, PAGE)).await,
+            Some(sagas) => {
+                let sagas = |most| sagas.prune(TENANT, self.retention, most);
+                self.prune("sagas", SAGAS, sagas).await
+            }
             None => Ok(()),
         };
         if let Err(error) = firings.and(sagas) {
@@ -47,14 +53,17 @@ impl Retention {
     async fn prune<'a>(
         &self,
         what: &'static str,
-        page: impl Fn() -> Pending<'a, usize>,
+        most: usize,
+        page: impl Fn(usize) -> Pending<'a, usize>,
     ) -> Result<(), cronx_ledger::Error> {
         loop {
-            let pruned = page().await?;
+            let began = Instant::now();
+            let pruned = page(most).await?;
             self.metrics.pruned(what, pruned);
-            if pruned < PAGE {
+            if pruned < most {
                 return Ok(());
             }
+            tokio::time::sleep(began.elapsed().max(PAUSE)).await;
         }
     }
 }

@@ -6,20 +6,20 @@
 //! of a saga runs beside another.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use cronx_ledger::SagaId;
 use cronx_ledger::saga::{
     Call, Definition, Doing, Options, Outcome, Runner, State, Step, Steps, Told,
 };
-use cronx_scheduler::Context;
+use cronx_scheduler::{Context, Utc};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::failure::Failure;
-use crate::file::{Action, Command, Deed, Jobs, Saga};
+use crate::file::{Action, Command, Deed, Jobs, Saga, Settings};
 use crate::group::Groups;
 use crate::ledger::{SagaStore, TENANT};
 use crate::log::{Event, Log};
@@ -34,6 +34,8 @@ pub(crate) struct Sagas {
     runner: Arc<Runner>,
     groups: Arc<Groups>,
     log: Log,
+    /// How long those that are over are known.
+    retention: Duration,
     /// Whether none goes on here any more.
     ends: watch::Sender<bool>,
     running: JoinHandle<()>,
@@ -43,11 +45,12 @@ impl Sagas {
     /// Goes on with those that have begun, once their jobs are [known](Self::become_as).
     pub(crate) fn start(
         store: SagaStore,
-        lease: Duration,
+        settings: &Settings,
         groups: Arc<Groups>,
         metrics: Arc<Metrics>,
         log: &Log,
     ) -> Self {
+        let (lease, retention) = (settings.lease.0, settings.retention.0);
         let SagaStore { store, owner, sole } = store;
         let heard = Arc::clone(log);
         let tell = Arc::new(move |told: Told<'_>| tell(told, &metrics, &heard));
@@ -55,7 +58,7 @@ impl Sagas {
         let runner = Arc::new(Runner::new(store, owner, options));
         let running = tokio::spawn(Arc::clone(&runner).run());
         let (log, ends) = (Arc::clone(log), watch::channel(false).0);
-        Self { runner, groups, log, ends, running }
+        Self { runner, groups, log, retention, ends, running }
     }
 
     /// Its jobs are what the file says. Those of a job that is gone wait until it is there again.
@@ -81,6 +84,9 @@ impl Sagas {
         let (job, nominal) = (context.job(), context.nominal().to_string());
         let said = |error: cronx_ledger::Error| error.to_string();
         let id = SagaId::new(TENANT, &format!("{job}/{nominal}")).map_err(said)?;
+        if context.attempt() > 1 && self.may_be_gone(&id, context.nominal()).await.map_err(said)? {
+            return Err("its saga is not known, and may have been over".to_owned());
+        }
         let begun = self.runner.begin(id.clone(), job, &nominal).await.map_err(said)?;
         begun.map_err(|refusal| format!("its saga cannot begin: {refusal:?}"))?;
         let mut ends = self.ends.subscribe();
@@ -99,6 +105,13 @@ impl Sagas {
             }
             (state, _) => Err(format!("its saga is {state}")),
         }
+    }
+
+    /// Whether it may have been begun, have come to its end, and have been let go of, before anybody wrote that
+    /// its firing is over: what it did must not happen again.
+    async fn may_be_gone(&self, id: &SagaId, nominal: Utc) -> Result<bool, cronx_ledger::Error> {
+        let is_old = Utc::from(SystemTime::now()) - self.retention > nominal;
+        Ok(is_old && self.runner.store().get(id.clone()).await?.is_none())
     }
 
     /// Nothing of any saga begins here any more; what is at work goes on.

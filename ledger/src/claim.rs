@@ -28,7 +28,7 @@ use crate::fingerprint::Fingerprint;
 pub struct Fence(pub u64);
 
 impl Fence {
-    fn after(last: Option<Self>, now: Utc) -> Self {
+    pub(crate) fn after(last: Option<Self>, now: Utc) -> Self {
         let next = last.map_or(0, |Self(last)| last.saturating_add(1));
         Self(next.max(now.0.max(0).cast_unsigned() / 1000 + 1))
     }

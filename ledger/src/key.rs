@@ -318,6 +318,14 @@ impl fmt::Display for Instant {
     }
 }
 
+/// All keys of a tenant's are between these two.
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub(crate) fn of_tenant(tenant: &str) -> (String, String) {
+    let tenant = Escaped(tenant);
+    // What follows the slash.
+    (format!("{tenant}/"), format!("{tenant}0"))
+}
+
 /// A name of anybody's, so that it can stand between slashes.
 struct Escaped<'a>(&'a str);
 

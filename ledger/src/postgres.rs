@@ -24,7 +24,7 @@ use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
 use crate::clock::Clock;
-use crate::key::{JobId, Key};
+use crate::key::{JobId, Key, of_tenant};
 use crate::server::{self, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
 
@@ -87,8 +87,9 @@ impl Ledger for Postgres {
         Box::pin(table::courses(&self.0))
     }
 
-    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
-        Box::pin(table::prune(&self.0, done_for, most))
+    fn prune(&self, tenant: &str, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        let range = of_tenant(tenant);
+        Box::pin(table::prune(&self.0, range, done_for, most))
     }
 
     fn place(&self) -> &str {

@@ -44,7 +44,7 @@ use crate::Error;
 use crate::act::{Act, Reply};
 use crate::claim::Entry;
 use crate::clock::Clock;
-use crate::key::{JobId, Key};
+use crate::key::{JobId, Key, of_tenant};
 use crate::server::{PATIENCE, unavailable, until_answered};
 use crate::store::{Ledger, Look, Pending, Row};
 
@@ -204,8 +204,9 @@ impl Ledger for Redis {
         Box::pin(read::courses(&self.0))
     }
 
-    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
-        Box::pin(prune::prune(&self.0, done_for, most))
+    fn prune(&self, tenant: &str, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        let (tenant, _) = of_tenant(tenant);
+        Box::pin(prune::prune(&self.0, tenant, done_for, most))
     }
 
     fn place(&self) -> &str {

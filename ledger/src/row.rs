@@ -15,9 +15,13 @@ pub(crate) const IN_FLIGHT: i16 = 1;
 pub(crate) const FAILED: i16 = 2;
 pub(crate) const DONE: i16 = 3;
 
-/// Of entries, those that [`Ledger::prune`](crate::Ledger::prune) lets go of, but for their time.
-pub(crate) fn prunable(key: &str) -> String {
-    format!("state = {DONE} AND (job IS NOT NULL OR {key} LIKE '%/~call/%')")
+/// Of entries, those that [`Ledger::prune`](crate::Ledger::prune) lets go of, but for their time and whose they
+/// are: firings that somebody asked for, calls, and what a job's schedule asked for and cannot ask for again.
+pub(crate) fn prunable(entries: &str, key: &str, courses: &str) -> String {
+    format!(
+        "state = {DONE} AND ({key} LIKE '%/~call/%' OR job IS NOT NULL AND ({key} LIKE '%+%' OR NOT EXISTS
+            (SELECT 1 FROM {courses} WHERE {courses}.job = {entries}.job AND cursor_ns <= since_ns)))"
+    )
 }
 
 /// A row of the table of entries.

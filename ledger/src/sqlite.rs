@@ -137,8 +137,9 @@ impl Ledger for Sqlite {
         self.read(table::Table::courses)
     }
 
-    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize> {
-        self.read(move |table| table.prune(done_for, most))
+    fn prune(&self, tenant: &str, done_for: Duration, most: usize) -> Pending<'_, usize> {
+        let tenant = tenant.to_owned();
+        self.read(move |table| table.prune(&tenant, done_for, most))
     }
 
     fn place(&self) -> &str {

@@ -34,7 +34,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// The same, waiting for it. Not for a thread that others' futures need.
     fn act_and_wait(&self, act: Act) -> Result<Reply, Error>;
 
-    /// Some entries, of one job or of all keys.
+    /// Some entries, of one job or of all keys; none, if there are no more.
     fn entries(
         &self,
         look: Look,
@@ -45,11 +45,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Every course.
     fn courses(&self) -> Pending<'_, Vec<Row<(JobId, Course)>>>;
 
-    /// Lets go of firings and calls that have been done for longer than that, the longest first: at most so many;
-    /// how many they were. Such a key is as one that never was. No firing is asked for again, since its job's
-    /// course is beyond it; a call is, if its caller comes back after so long. Steps of sagas stay: one may be
-    /// asked for as long as its saga is not over.
-    fn prune(&self, done_for: Duration, most: usize) -> Pending<'_, usize>;
+    /// Lets go of a tenant's firings and calls that have been done for longer than that, the longest first: at most
+    /// so many; how many they were. Such a key is as one that never was. A firing stays as long as its job's cursor
+    /// is not beyond the instant at which it was done: until then its job may ask for it again. A call is granted
+    /// anew if its caller comes back after so long. Steps of sagas stay, since nobody here knows which sagas are
+    /// over.
+    fn prune(&self, tenant: &str, done_for: Duration, most: usize) -> Pending<'_, usize>;
 
     /// Where it is, as a person would say it; no password is in it.
     fn place(&self) -> &str;

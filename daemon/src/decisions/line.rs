@@ -5,13 +5,15 @@ use cronx_scheduler::breaker::{Event, Forced, Record, Rejected, Rules, Snapshot,
 use cronx_scheduler::{Mono, Reading, Run};
 use serde_json::{Value, json};
 
+use super::Place;
 use crate::metrics::word;
 
 /// A breaker begins.
-pub(super) fn begun(breaker: &str, rules: &Rules, now: Reading) -> Value {
+pub(super) fn begun(breaker: &str, life: u64, rules: &Rules, now: Reading) -> Value {
     json!({
         "event": "begun",
         "breaker": breaker,
+        "life": life,
         "at_ns": now.mono.0,
         "utc": now.utc.to_string(),
         "rules": format!("{rules:?}"),
@@ -33,9 +35,10 @@ pub(super) fn healed(run: &Run, now: Reading) -> Value {
 }
 
 /// A decision, and which it is since its breaker began.
-pub(super) fn of(record: &Record, number: u64, now: Reading) -> Value {
+pub(super) fn of(record: &Record, place: Place, now: Reading) -> Value {
     let mut line = event(&record.event);
-    line["record"] = number.into();
+    line["life"] = place.life.into();
+    line["record"] = place.number.into();
     line["breaker"] = (&*record.breaker).into();
     line["shadow"] = record.shadow.into();
     line["at_ns"] = record.at.0.into();

@@ -38,14 +38,17 @@ struct Life {
     /// Its beginning is not there: an older file had it, or it found no room.
     is_cut: bool,
     records: Vec<Record>,
-    /// The number of the next one.
+    /// Which, of one daemon's.
+    number: u64,
+    /// The number of the next record.
     next: u64,
 }
 
 /// The log in this file and in the one before it, as it is written; `Err` says which cannot be read.
 pub fn read(path: &Path) -> Result<Vec<(PathBuf, String)>, String> {
-    let text = |path: PathBuf| match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
+    let text = |path: PathBuf| match fs::read(&path) {
+        // Half a line may end in the middle of a letter.
+        Ok(bytes) => Ok(Some((path, String::from_utf8_lossy(&bytes).into_owned()))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     };
@@ -90,18 +93,23 @@ fn is_torn(line: &str, next: Option<&str>) -> bool {
 fn take(line: &Value, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), String> {
     let Some(breaker) = line["breaker"].as_str() else { return Ok(()) };
     let lives = lives.entry(breaker.into()).or_default();
+    let number = line["life"].as_u64().ok_or("it is of no life")?;
     if line["event"] == "begun" {
-        lives.push(Life::default());
+        lives.push(Life { number, ..Life::default() });
         return Ok(());
     }
-    let number = line["record"].as_u64();
-    let (record, number) = record(line, breaker).zip(number).ok_or("it is no decision")?;
-    if lives.last().is_none_or(|life| life.next != number) {
-        lives.push(Life { is_cut: true, ..Life::default() });
-    }
-    if let Some(life) = lives.last_mut() {
-        life.records.push(record);
-        life.next = number.saturating_add(1);
+    let place = line["record"].as_u64();
+    let (record, place) = record(line, breaker).zip(place).ok_or("it is no decision")?;
+    let known = lives.iter_mut().rfind(|life| life.number == number);
+    match known.filter(|life| life.next == place) {
+        Some(life) => {
+            life.records.push(record);
+            life.next += 1;
+        }
+        None => {
+            let (records, next) = (vec![record], place.saturating_add(1));
+            lives.push(Life { is_cut: true, records, number, next });
+        }
     }
     Ok(())
 }
@@ -223,13 +231,14 @@ mod tests {
     use cronx_scheduler::breaker::Breaker;
     use cronx_scheduler::{Clock, SystemClock};
 
-    use super::super::line;
+    use super::super::{Place, line};
     use super::*;
 
     fn written(event: Event) -> Record {
         let trace = Some(TraceId(7));
         let record = Record { breaker: "a".into(), shadow: false, at: Mono(5), trace, event };
-        let line = line::of(&record, 0, SystemClock.read()).to_string();
+        let place = Place { life: 0, number: 0 };
+        let line = line::of(&record, place, SystemClock.read()).to_string();
         let read = super::record(&serde_json::from_str(&line).unwrap(), "a").unwrap();
         assert_eq!(read, record, "{line}");
         record
@@ -277,10 +286,11 @@ mod tests {
         let file = Jobs::parse("[job.a]\nschedule = '@never'\ncommand = ['true']\nbreaker = {}\n");
         let file = file.unwrap();
         let replayed = |text: &str| replayed(&[("a.jsonl".into(), text.to_owned())], &file);
-        let good = "{\"event\":\"begun\",\"breaker\":\"job:a\"}\n{\"event\":\"healed\"}\n";
+        let good =
+            "{\"event\":\"begun\",\"breaker\":\"job:a\",\"life\":0}\n{\"event\":\"healed\"}\n";
         let nothing = Replayed { breaker: "job:a".into(), records: 0, left_out: 0, turns: Ok(0) };
         assert_eq!(replayed(good), Ok(vec![nothing]));
-        let bad = good.to_owned() + "{\"event\":\"told\",\"breaker\":\"job:a\"}\n";
+        let bad = good.to_owned() + "{\"event\":\"told\",\"breaker\":\"job:a\",\"life\":0}\n";
         assert_eq!(replayed(&bad), Err("a.jsonl, line 3: it is no decision".to_owned()));
         assert!(replayed("no").unwrap_err().starts_with("a.jsonl, line 1: "));
     }
@@ -306,10 +316,11 @@ mod tests {
         }
         let records = records.lock().unwrap();
         let line = |(number, record): (usize, &Record)| {
-            line::of(record, number as u64, SystemClock.read()).to_string()
+            let place = Place { life: 7, number: number as u64 };
+            line::of(record, place, SystemClock.read()).to_string()
         };
         let lines: Vec<String> = records.iter().enumerate().map(line).collect();
-        let begun = "{\"event\":\"begun\",\"breaker\":\"job:a\"}".to_owned();
+        let begun = "{\"event\":\"begun\",\"breaker\":\"job:a\",\"life\":7}".to_owned();
         let replayed = |lines: &[String]| {
             let text = lines.join("\n");
             replayed(&[("a.jsonl".into(), text)], &file).map(|mut all| all.remove(0))
@@ -319,7 +330,7 @@ mod tests {
         let turns = turns.count();
         assert!(turns > 2);
         let first = replayed(&whole).unwrap();
-        assert_eq!((first.left_out, first.turns), (0, Ok(turns)));
+        assert_eq!((first.left_out, first.turns.clone()), (0, Ok(turns)));
         // A daemon ended in the middle of its last line; another came.
         let half = whole[whole.len() - 1][..20].to_owned();
         let torn = [&whole[..whole.len() - 1], std::slice::from_ref(&half), &whole[..]].concat();
@@ -332,8 +343,25 @@ mod tests {
             let mut rest = whole.clone();
             rest.remove(missing);
             let rest = replayed(&rest).unwrap();
-            assert!(rest.turns.is_ok(), "without {}: {:?}", whole[missing], rest.turns);
-            assert_eq!(rest.records, first.records - 1);
+            let closes = |record: &Record| {
+                matches!(record.event, Event::Turned(Turn { to: State::Closed, .. }))
+            };
+            // What is behind a gap is known again from the next closing on.
+            let gap = missing - 1;
+            let behind = records[missing..].iter().position(closes);
+            let left_out = behind.map_or(records.len() - missing, |place| place + 1);
+            assert_eq!(rest.left_out, left_out, "without {}", whole[missing]);
+            let is_decided = |(at, record): &(usize, &Record)| {
+                let known = *at < gap || *at >= missing + left_out;
+                known && matches!(record.event, Event::Turned(_))
+            };
+            let decided = records.iter().enumerate().filter(is_decided).count();
+            assert_eq!(rest.turns, Ok(decided), "without {}", whole[missing]);
         }
+        // A call of a breaker that has begun again since comes to its end later.
+        let late = whole.last().unwrap().clone();
+        let other = begun.replace('7', "8");
+        let parted = [&whole[..whole.len() - 1], &[other, late]].concat();
+        assert_eq!(replayed(&parted).unwrap(), first);
     }
 }

@@ -39,8 +39,9 @@ pub struct Settings {
     pub kill_after: Span,
     /// How long a daemon may be unheard of, by a ledger on a server, before others have its jobs.
     pub lease: Lease,
-    /// How long the ledger has firings that are done, and sagas that are over.
-    pub keep: Keep,
+    /// How long the ledger has firings that are done, and sagas that are over; of daemons that share one, the
+    /// shortest counts.
+    pub retention: Retention,
     /// As in [`cronx_scheduler::Options`], and so are the next ones.
     pub shards: Option<Count<64>>,
     /// Threads that start commands and make calls.
@@ -70,7 +71,7 @@ impl Default for Settings {
             drain: Span(Duration::from_secs(30)),
             kill_after: Span(Duration::from_secs(5)),
             lease: Lease(Duration::from_secs(10)),
-            keep: Keep(Duration::from_hours(30 * 24)),
+            retention: Retention(Duration::from_hours(30 * 24)),
             shards: None,
             workers: None,
             running: None,
@@ -301,9 +302,9 @@ impl TryFrom<String> for Lease {
 /// An hour or longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Keep(pub Duration);
+pub struct Retention(pub Duration);
 
-impl TryFrom<String> for Keep {
+impl TryFrom<String> for Retention {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

@@ -68,7 +68,7 @@ fn what_nobody_knows() {
     refused(
         &format!("{GOOD}[daemon]\nport = 80\n"),
         expect![
-            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `keep`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
+            "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `retention`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
         ],
     );
     for size in ["0KiB", "64", "64MB", "-1MiB", "17179869184GiB"] {

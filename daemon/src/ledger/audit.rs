@@ -78,7 +78,7 @@ async fn each(
     loop {
         let page = ledger.entries(Look::After(last.clone()), None, PAGE).await?;
         let next = page.iter().rev().find_map(|row| row.as_ref().ok()).map(|(key, _)| key.clone());
-        let is_last = page.len() < PAGE || next.is_none();
+        let is_last = next.is_none();
         page.into_iter().for_each(&mut take);
         if is_last {
             return Ok(());

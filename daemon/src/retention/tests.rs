@@ -48,7 +48,7 @@ async fn what_is_over_for_long_enough_goes() {
     };
 
     claim(&ledger, key(0)).await;
-    for number in 1..=2 * PAGE as i64 {
+    for number in 1..=2 * FIRINGS as i64 {
         end(number).await;
     }
     pass(DAY);
@@ -58,13 +58,13 @@ async fn what_is_over_for_long_enough_goes() {
     let retention = Retention {
         ledger: Arc::clone(&ledger) as _,
         sagas: Some(sagas),
-        keep: 2 * DAY,
+        retention: 2 * DAY,
         metrics: Arc::clone(&metrics),
         log: Arc::new(|event| panic!("{}", event.text())),
     };
     pass(DAY);
     retention.prune_all().await;
-    assert_eq!(keys(&ledger).await.len(), 2 * PAGE + 2, "nothing is old enough");
+    assert_eq!(keys(&ledger).await.len(), 2 * FIRINGS + 2, "nothing is old enough");
     pass(Duration::from_nanos(1));
     retention.prune_all().await;
     assert_eq!(keys(&ledger).await, [key(0), key(5000)]);

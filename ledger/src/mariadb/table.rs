@@ -218,16 +218,23 @@ pub(super) async fn courses(inner: &Inner) -> Result<Vec<Row<(JobId, Course)>>, 
 }
 
 /// See [`Ledger::prune`](crate::Ledger::prune).
-pub(super) async fn prune(inner: &Inner, done_for: Duration, most: usize) -> Result<usize, Error> {
+pub(super) async fn prune(
+    inner: &Inner,
+    (first, last): (String, String),
+    done_for: Duration,
+    most: usize,
+) -> Result<usize, Error> {
     let mut connection = inner.connection().await?;
     let mut table = Table::begin(inner, &mut connection).await?;
     let before = (table.now().await? - done_for).0;
     let most = u64::try_from(most).unwrap_or(u64::MAX);
+    // Rows that were only made to be locked are of the beginning of time.
     let sql = format!(
-        "DELETE FROM cronx_entries WHERE since_ns < ? AND {} ORDER BY since_ns LIMIT ?",
-        prunable("entry")
+        "DELETE FROM cronx_entries WHERE since_ns > 0 AND since_ns < ? AND entry > ? AND entry < ? AND {}
+         ORDER BY since_ns LIMIT ?",
+        prunable("cronx_entries", "entry", "cronx_courses")
     );
-    table.execute(&sql, vec![before.into(), most.into()]).await?;
+    table.execute(&sql, vec![before.into(), first.into(), last.into(), most.into()]).await?;
     let pruned = table.transaction.affected_rows();
     table.transaction.commit().await.map_err(failed("prune", &inner.place))?;
     Ok(pruned as usize)

@@ -49,16 +49,22 @@ pub(super) async fn courses(inner: &Inner) -> Result<Vec<Row<(JobId, Course)>>, 
 }
 
 /// See [`Ledger::prune`](crate::Ledger::prune). Many may do so at once: each takes others.
-pub(super) async fn prune(inner: &Inner, done_for: Duration, most: usize) -> Result<usize, Error> {
+pub(super) async fn prune(
+    inner: &Inner,
+    (first, last): (String, String),
+    done_for: Duration,
+    most: usize,
+) -> Result<usize, Error> {
     let client = inner.client().await?;
     let before = (now(&**client, &inner.place, &inner.clock).await? - done_for).0;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let sql = format!(
-        "DELETE FROM cronx.entries WHERE key IN (SELECT key FROM cronx.entries
-            WHERE since_ns < $1 AND {} ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        prunable("key")
+        "DELETE FROM cronx.entries WHERE key IN (SELECT key FROM cronx.entries AS entries
+            WHERE since_ns < $1 AND key > $3 AND key < $4 AND {}
+            ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        prunable("entries", "key", "courses").replace("FROM courses", "FROM cronx.courses")
     );
-    let pruned = client.execute(&sql, &[&before, &most]).await;
+    let pruned = client.execute(&sql, &[&before, &most, &first, &last]).await;
     Ok(pruned.map_err(failed("prune", &inner.place))? as usize)
 }
 

@@ -68,15 +68,23 @@ pub(super) async fn entries(
     most: usize,
 ) -> Result<Vec<Row<(Key, Entry)>>, Error> {
     is_as_it_was(inner).await?;
-    let keys = match look {
-        Look::After(after) => keys_after(inner, after.as_ref(), job, most).await?,
-        Look::Last => keys_of_late(inner, job, most).await?,
-    };
-    let mut rows = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(PAGE) {
-        rows.extend(page(inner, keys).await?);
+    let mut look = look.clone();
+    loop {
+        let keys = match &look {
+            Look::After(after) => keys_after(inner, after.as_ref(), job, most).await?,
+            Look::Last => keys_of_late(inner, job, most).await?,
+        };
+        let mut rows = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PAGE) {
+            rows.extend(page(inner, keys).await?);
+        }
+        // That there are none is said at the end alone.
+        let last = keys.last().and_then(|key| key.parse().ok());
+        match (&look, last) {
+            (Look::After(_), Some(last)) if rows.is_empty() => look = Look::After(Some(last)),
+            _ => return Ok(rows),
+        }
     }
-    Ok(rows)
 }
 
 /// See [`Ledger::courses`](crate::Ledger::courses).
@@ -152,10 +160,23 @@ async fn page(inner: &Inner, keys: &[String]) -> Result<Vec<Row<(Key, Entry)>>, 
     let found = pipeline.query_async(&mut inner.connection.clone()).await;
     let found: Vec<Result<Cells, RedisError>> = found.map_err(failed("read", &inner.place))?;
     let place = &inner.place;
-    let rows = keys.iter().zip(found).map(|(key, cells)| match cells {
-        Ok(cells) => entry_of(key.clone(), cells, place)
-            .unwrap_or_else(|| Err(torn(place, "the entry", key, "it is not there".to_owned()))),
-        Err(error) => Err(torn(place, "the entry", key, error.to_string())),
-    });
-    Ok(rows.collect())
+    let mut rows = Vec::with_capacity(keys.len());
+    for (key, cells) in keys.iter().zip(found) {
+        let row = match cells.map(|cells| entry_of(key.clone(), cells, place)) {
+            Ok(Some(row)) => row,
+            // It was let go of since its key was read, unless that is still there.
+            Ok(None) if !is_listed(inner, key).await? => continue,
+            Ok(None) => Err(torn(place, "the entry", key, "it is not there".to_owned())),
+            Err(error) => Err(torn(place, "the entry", key, error.to_string())),
+        };
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+async fn is_listed(inner: &Inner, key: &str) -> Result<bool, Error> {
+    let mut command = redis::cmd("ZSCORE");
+    command.arg("cronx:keys").arg(key);
+    let score = command.query_async::<Option<f64>>(&mut inner.connection.clone()).await;
+    Ok(score.map_err(failed("read", &inner.place))?.is_some())
 }

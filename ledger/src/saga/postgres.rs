@@ -21,7 +21,7 @@ use super::state::{Event, Saga, State};
 use super::store::{Due, Sagas, Seeker};
 use crate::Error;
 use crate::clock::Clock;
-use crate::key::{Key, SagaId};
+use crate::key::{Key, SagaId, of_tenant};
 use crate::server;
 use crate::server::postgres::failed;
 use crate::store::{Pending, Row};
@@ -114,8 +114,9 @@ impl Sagas for Postgres {
         })
     }
 
-    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize> {
-        Box::pin(table::prune(&self.0, over_for, most))
+    fn prune(&self, tenant: &str, over_for: Duration, most: usize) -> Pending<'_, usize> {
+        let range = of_tenant(tenant);
+        Box::pin(table::prune(&self.0, range, over_for, most))
     }
 
     fn place(&self) -> &str {

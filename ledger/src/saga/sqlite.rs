@@ -41,7 +41,7 @@ use super::state::{Event, Saga, State};
 use super::store::{Due, Sagas, Seeker};
 use crate::Error;
 use crate::clock::Clock;
-use crate::key::{Key, SagaId};
+use crate::key::{Key, SagaId, of_tenant};
 use crate::sqlite::failed;
 use crate::store::{Pending, Row};
 
@@ -205,18 +205,20 @@ impl Store {
     }
 
     /// Their gates' keys are their names, and a slash and more.
-    fn prune(&mut self, over_for: Duration, most: usize) -> rusqlite::Result<usize> {
+    fn prune(&mut self, tenant: &str, over_for: Duration, most: usize) -> rusqlite::Result<usize> {
+        let (first, last) = of_tenant(tenant);
         let before = (self.clock.here() - over_for).0;
         let immediate = rusqlite::TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(immediate)?;
         let sql = format!(
             "DELETE FROM cronx_saga_states WHERE saga IN (SELECT saga FROM cronx_saga_states
-                WHERE since_ns < ?1 AND {} ORDER BY since_ns LIMIT ?2) RETURNING saga",
+                WHERE since_ns < ?1 AND +saga > ?3 AND +saga < ?4 AND {}
+                ORDER BY since_ns LIMIT ?2) RETURNING saga",
             prunable()
         );
         let pruned = transaction
             .prepare_cached(&sql)?
-            .query_map(params![before, most as i64], |row| row.get(0))?
+            .query_map(params![before, most as i64, first, last], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<String>>>()?;
         for saga in &pruned {
             let sql = "DELETE FROM cronx_saga_gates WHERE key > ?1 || '/' AND key < ?1 || '0'";
@@ -346,8 +348,11 @@ impl Sagas for Sqlite {
         self.work(move |store| read(&store.connection, &store.place, &id))
     }
 
-    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize> {
-        self.work(move |store| store.prune(over_for, most).map_err(failed("prune", &store.place)))
+    fn prune(&self, tenant: &str, over_for: Duration, most: usize) -> Pending<'_, usize> {
+        let tenant = tenant.to_owned();
+        self.work(move |store| {
+            store.prune(&tenant, over_for, most).map_err(failed("prune", &store.place))
+        })
     }
 
     fn place(&self) -> &str {

@@ -45,10 +45,11 @@ pub trait Sagas: Send + Sync + 'static {
     /// How it stands.
     fn get(&self, id: SagaId) -> Pending<'_, Option<Saga>>;
 
-    /// Lets go of sagas that have been completed or compensated for longer than that, the longest first, with all
-    /// that is known of them: at most so many; how many they were. A late step of one is refused, and one that is
-    /// begun again under its name begins anew.
-    fn prune(&self, over_for: Duration, most: usize) -> Pending<'_, usize>;
+    /// Lets go of a tenant's sagas that have been completed or compensated for longer than that, the longest first,
+    /// with all that is known of them: at most so many; how many they were. A late step of one is refused. One that
+    /// is begun again under its name begins anew, by larger fences; but what knows its steps' keys, as
+    /// `execute_once` does, holds them for done.
+    fn prune(&self, tenant: &str, over_for: Duration, most: usize) -> Pending<'_, usize>;
 
     /// Where it is, as a person would say it; no password is in it.
     fn place(&self) -> &str;

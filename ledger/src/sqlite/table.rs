@@ -10,7 +10,7 @@ use crate::Error;
 use crate::act::{Act, Change, Reply, Seen};
 use crate::claim::Entry;
 use crate::clock::Clock;
-use crate::key::{JobId, Key};
+use crate::key::{JobId, Key, of_tenant};
 use crate::row::{CourseRow, EntryRow, prunable};
 use crate::store::{Look, Row};
 
@@ -144,16 +144,23 @@ impl Table {
     }
 
     /// See [`Ledger::prune`](crate::Ledger::prune).
-    pub(super) fn prune(&self, done_for: Duration, most: usize) -> Result<usize, Error> {
+    pub(super) fn prune(
+        &self,
+        tenant: &str,
+        done_for: Duration,
+        most: usize,
+    ) -> Result<usize, Error> {
         let sql = format!(
             "DELETE FROM entries WHERE key IN (SELECT key FROM entries
-                WHERE since_ns < ?1 AND {} ORDER BY since_ns LIMIT ?2)",
-            prunable("key")
+                WHERE since_ns < ?1 AND +key > ?3 AND +key < ?4 AND {} ORDER BY since_ns LIMIT ?2)",
+            prunable("entries", "key", "courses")
         );
         let before = self.clock.here() - done_for;
+        let (first, last) = of_tenant(tenant);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let pruned = self.connection.prepare_cached(&sql);
-        let pruned = pruned.and_then(|mut prune| prune.execute(params![before.0, most]));
+        let pruned =
+            pruned.and_then(|mut prune| prune.execute(params![before.0, most, first, last]));
         pruned.map_err(failed("prune", &self.place))
     }
 

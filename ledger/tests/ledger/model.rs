@@ -72,14 +72,22 @@ impl Model {
         Ok(true)
     }
 
-    /// Lets go of firings and calls that have been done for longer than that.
-    pub fn prune(&mut self, done_for: Duration) {
-        let before = self.now - done_for;
+    /// Lets go of firings and calls that have been done for longer than that; how many.
+    pub fn prune(&mut self, done_for: Duration) -> usize {
+        let (before, all) = (self.now - done_for, self.entries.len());
+        let courses = &self.courses;
         self.entries.retain(|key, entry| {
+            let is_over = match key.named() {
+                Named::Firing { trigger: Some(_), .. } | Named::Call { .. } => true,
+                Named::Firing { job, .. } => {
+                    courses.get(&job).is_none_or(|course| entry.since < course.cursor())
+                }
+                Named::Lease { .. } | Named::Step { .. } => false,
+            };
             let is_done = matches!(entry.state, State::Done { .. });
-            let goes = matches!(key.named(), Named::Firing { .. } | Named::Call { .. });
-            !(is_done && goes && entry.since < before)
+            !(is_done && is_over && entry.since < before)
         });
+        all - self.entries.len()
     }
 
     fn seen(&self, act: &Act) -> Seen {

@@ -6,7 +6,7 @@
 
 mod history;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -111,14 +111,15 @@ fn expected(fences: &Fences, key: Option<&Key>, reply: Reply) -> Reply {
 
 async fn tell(stage: &Stage, seed: u64) {
     let (mut model, mut fences) = (Model::default(), Fences::default());
-    let mut history = History::new(seed);
+    let (mut history, mut pruned) = (History::new(seed), 0);
     for step in 0..LENGTH {
         let (act, now) = history.next(&model);
         model.now = now;
         stage.now.store(now.0, Ordering::SeqCst);
         if let Some(done_for) = history.prunes() {
-            model.prune(done_for);
-            prune(stage, done_for).await;
+            let ours = model.prune(done_for);
+            assert_eq!(prune(stage, history.tenant(), done_for).await, ours, "seed {seed}");
+            pruned += ours;
         }
         // Asked again, it does what it did.
         for again in 0..=u32::from(history.repeats()) {
@@ -135,11 +136,19 @@ async fn tell(stage: &Stage, seed: u64) {
         }
     }
     same_in_the_end(stage, &history, &model, &fences).await;
+    assert!(pruned > 0, "seed {seed} pruned nothing");
 }
 
-/// A few at a time, as a daemon does it; of older histories too.
-async fn prune(stage: &Stage, done_for: Duration) {
-    while stage.ledger.prune(done_for, 3).await.expect("it can be pruned") == 3 {}
+/// A few at a time, as a daemon does it.
+async fn prune(stage: &Stage, tenant: &str, done_for: Duration) -> usize {
+    let mut pruned = 0;
+    loop {
+        let page = stage.ledger.prune(tenant, done_for, 3).await.expect("it can be pruned");
+        pruned += page;
+        if page < 3 {
+            return pruned;
+        }
+    }
 }
 
 async fn same_in_the_end(stage: &Stage, history: &History, model: &Model, fences: &Fences) {
@@ -159,6 +168,10 @@ async fn same_in_the_end(stage: &Stage, history: &History, model: &Model, fences
         let ours: Vec<_> =
             of_job.map(|(key, entry)| (key.clone(), fences.entry(key, entry.clone()))).collect();
         assert_eq!(found, ours);
+        let last = stage.ledger.entries(Look::Last, Some(job.clone()), 1000).await;
+        let last = last.expect("it can be read").into_iter().map(|row| row.expect("it is whole").0);
+        let keys = ours.into_iter().map(|(key, _)| key);
+        assert_eq!(last.collect::<BTreeSet<_>>(), keys.collect());
     }
     let courses = stage.ledger.courses().await.expect("they can be read");
     let courses: HashMap<_, _> = courses.into_iter().map(|row| row.expect("it is whole")).collect();

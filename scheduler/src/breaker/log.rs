@@ -74,14 +74,14 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {number}: {why}")]
 pub struct Differs {
-    /// Which, from 0; behind the last, if there should be more.
+    /// Which, from 0.
     pub number: usize,
     /// What is decided instead.
     pub why: String,
 }
 
 /// Feeds the records of one breaker to a new one of these rules, and holds its decisions against them.
-/// Gives how many turns there were.
+/// Gives how many turns there were. A log may end anywhere, also before a turn that its last record made.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};

@@ -150,14 +150,20 @@ pub(super) async fn show(inner: &Inner, id: &SagaId) -> Result<Option<(Saga, Vec
 }
 
 /// Their gates' keys are their names, and a slash and more. One statement: a saga's gates and events go with it.
-pub(super) async fn prune(inner: &Inner, over_for: Duration, most: usize) -> Result<usize, Error> {
+pub(super) async fn prune(
+    inner: &Inner,
+    (first, last): (String, String),
+    over_for: Duration,
+    most: usize,
+) -> Result<usize, Error> {
     let client = inner.client().await?;
     let before = (now(&**client, &inner.place, &inner.clock).await? - over_for).0;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let sql = format!(
         "WITH pruned AS (
             DELETE FROM cronx_saga.states WHERE saga IN (SELECT saga FROM cronx_saga.states
-                WHERE since_ns < $1 AND {} ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)
+                WHERE since_ns < $1 AND saga > $3 AND saga < $4 AND {}
+                ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)
             RETURNING saga
          ), gates AS (
             DELETE FROM cronx_saga.gates USING pruned
@@ -168,7 +174,7 @@ pub(super) async fn prune(inner: &Inner, over_for: Duration, most: usize) -> Res
          SELECT count(*) FROM pruned",
         prunable()
     );
-    let pruned = client.query_one(&sql, &[&before, &most]).await;
+    let pruned = client.query_one(&sql, &[&before, &most, &first, &last]).await;
     Ok(pruned.map_err(failed("prune", &inner.place))?.get::<_, i64>(0) as usize)
 }
 

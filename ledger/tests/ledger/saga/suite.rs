@@ -170,7 +170,7 @@ impl Telling<'_> {
             self.pruned += 1;
         }
         for left in (0..=gone.len()).rev() {
-            let pruned = self.stage.sagas().prune(over_for, 1).await;
+            let pruned = self.stage.sagas().prune("shop", over_for, 1).await;
             assert_eq!(pruned.expect("it can be pruned"), usize::from(left > 0), "{place}");
         }
     }

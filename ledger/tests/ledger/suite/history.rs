@@ -18,6 +18,7 @@ const TICK_NS: i64 = 1_000_000;
 
 pub struct History {
     random: Random,
+    tenant: String,
     jobs: [JobId; 2],
     lease: Key,
     calls: [Key; 3],
@@ -42,10 +43,15 @@ impl History {
                 Key::call(&tenant, "%").unwrap(),
                 Key::step(&SagaId::new(&tenant, "order/1").unwrap(), "pay", false).unwrap(),
             ],
+            tenant,
             base,
             now: Utc(base.0 - 1),
             fences: HashMap::new(),
         }
+    }
+
+    pub fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     pub fn jobs(&self) -> Vec<JobId> {
@@ -144,7 +150,9 @@ impl History {
     }
 
     fn instant(&mut self) -> Utc {
-        Utc(self.base.0 + self.random.below(8) as i64)
+        // Some jobs are beyond what was done long ago.
+        let from = if self.random.one_in(6) { self.now } else { self.base };
+        Utc(from.0 + self.random.below(8) as i64)
     }
 
     fn span(&mut self) -> (Utc, Utc) {
