@@ -137,8 +137,8 @@ impl Daemon {
         if let Some(ledger) = ledger {
             let sagas = sagas.as_ref().map(|sagas| Arc::clone(&sagas.store));
             let (metrics, log) = (Arc::clone(&set.metrics), Arc::clone(log));
-            let retention = settings.retention.0;
-            let retention = Retention { ledger, sagas, retention, metrics, log };
+            let period = settings.retention.0;
+            let retention = Retention { ledger, sagas, period, metrics, log };
             tending.push(tokio::spawn(retention.tend()));
         }
         if let Some(store) = sagas {

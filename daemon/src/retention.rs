@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Retention {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) sagas: Option<Arc<dyn Sagas>>,
-    pub(crate) retention: Duration,
+    pub(crate) period: Duration,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
 }
@@ -36,11 +36,11 @@ impl Retention {
     }
 
     async fn prune_all(&self) {
-        let firings = |most| self.ledger.prune(TENANT, self.retention, most);
+        let firings = |most| self.ledger.prune(TENANT, self.period, most);
         let firings = self.prune("firings", FIRINGS, firings).await;
         let sagas = match &self.sagas {
             Some(sagas) => {
-                let sagas = |most| sagas.prune(TENANT, self.retention, most);
+                let sagas = |most| sagas.prune(TENANT, self.period, most);
                 self.prune("sagas", SAGAS, sagas).await
             }
             None => Ok(()),

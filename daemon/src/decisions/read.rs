@@ -101,15 +101,12 @@ fn take(line: &Value, lives: &mut BTreeMap<Arc<str>, Vec<Life>>) -> Result<(), S
     let place = line["record"].as_u64();
     let (record, place) = record(line, breaker).zip(place).ok_or("it is no decision")?;
     let known = lives.iter_mut().rfind(|life| life.number == number);
-    match known.filter(|life| life.next == place) {
-        Some(life) => {
-            life.records.push(record);
-            life.next += 1;
-        }
-        None => {
-            let (records, next) = (vec![record], place.saturating_add(1));
-            lives.push(Life { is_cut: true, records, number, next });
-        }
+    if let Some(life) = known.filter(|life| life.next == place) {
+        life.records.push(record);
+        life.next += 1;
+    } else {
+        let (records, next) = (vec![record], place.saturating_add(1));
+        lives.push(Life { is_cut: true, records, number, next });
     }
     Ok(())
 }

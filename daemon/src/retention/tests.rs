@@ -2,10 +2,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use cronx_ledger::act::Act;
 use cronx_ledger::claim::{Bid, Claim, Verdict};
-use cronx_ledger::saga::sqlite;
+use cronx_ledger::saga::{Definition, Outcome, Question, State, Step, sqlite};
 use cronx_ledger::sqlite::{Options, Sqlite};
-use cronx_ledger::{Clock, JobId, Key, Look, act};
-use cronx_scheduler::Utc;
+use cronx_ledger::{Clock, JobId, Key, Look, SagaId, act};
+use cronx_scheduler::{Retry, Utc};
 use tempfile::TempDir;
 
 use super::*;
@@ -22,6 +22,24 @@ async fn claim(ledger: &Sqlite, key: Key) -> cronx_ledger::claim::Fence {
     match ledger.act(Act::Claim { key, claim }).await.unwrap() {
         act::Reply::Verdict(Verdict::Granted { fence, .. }) => fence,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Of two steps, of which the first is the pivot: if the second is refused it needs an operator.
+async fn end_saga(sagas: &dyn Sagas, name: &str, last: Outcome) {
+    let pay = Step { is_pivot: true, compensates: false, ..Step::new("pay") };
+    let begin = Definition::new("order", vec![pay, Step::new("ship")]).unwrap().begin("{}");
+    let ask = async |question| {
+        let id = SagaId::new("cronx", name).unwrap();
+        sagas.ask(id, question).await.unwrap().unwrap()
+    };
+    ask(begin.unwrap()).await;
+    let claim = Question::Claim { owner: "me".into(), lease: DAY, sole: true };
+    let fence = ask(claim).await.fence;
+    for outcome in [Outcome::Done(String::new()), last] {
+        let saga = ask(Question::Start { fence, attempts: 1 }).await;
+        let (attempt, retry) = (saga.attempt().unwrap(), Retry::NEVER);
+        ask(Question::Settle { fence, attempt, outcome, retry, draw: 0 }).await;
     }
 }
 
@@ -51,14 +69,16 @@ async fn what_is_over_for_long_enough_goes() {
     for number in 1..=2 * FIRINGS as i64 {
         end(number).await;
     }
+    end_saga(&*sagas, "over", Outcome::Done(String::new())).await;
+    end_saga(&*sagas, "stopped", Outcome::Refused("no".into())).await;
     pass(DAY);
     end(5000).await;
 
     let metrics = Arc::new(Metrics::new());
     let retention = Retention {
         ledger: Arc::clone(&ledger) as _,
-        sagas: Some(sagas),
-        retention: 2 * DAY,
+        sagas: Some(Arc::clone(&sagas) as _),
+        period: 2 * DAY,
         metrics: Arc::clone(&metrics),
         log: Arc::new(|event| panic!("{}", event.text())),
     };
@@ -70,4 +90,8 @@ async fn what_is_over_for_long_enough_goes() {
     assert_eq!(keys(&ledger).await, [key(0), key(5000)]);
     let text = metrics.text().unwrap();
     assert!(text.contains("cronx_pruned_total{what=\"firings\"} 1000\n"), "{text}");
+    let left = sagas.list(None, 9).await.unwrap();
+    let left: Vec<_> = left.into_iter().map(|saga| saga.unwrap()).collect();
+    assert_eq!(left.len(), 1, "who waits for an operator stays: {left:?}");
+    assert_eq!((left[0].id.saga(), left[0].state), ("stopped", State::NeedsOperator));
 }
