@@ -34,7 +34,7 @@ enum Entry {
 }
 
 /// A breaker lives from where it begins with its rules; what a call of an older one did may come later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Place {
     life: u64,
     number: u64,

@@ -10,6 +10,7 @@ use crate::ledger::TENANT;
 use crate::log::{Event, Log};
 use crate::metrics::Metrics;
 
+/// How often.
 const EVERY: Duration = Duration::from_mins(10);
 /// Firings at once, and sagas, which have more to each: others have the store in between.
 const FIRINGS: usize = 500;

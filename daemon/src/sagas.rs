@@ -261,3 +261,31 @@ impl Steps for Shell {
         Box::pin(self.attempt(call, true))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cronx_ledger::Clock;
+    use cronx_ledger::saga::sqlite::Sqlite;
+
+    use super::*;
+
+    /// What was never begun may have been; what is there is not gone; and what is young cannot be.
+    #[tokio::test]
+    async fn a_saga_that_is_not_there_any_more_may_have_been_over() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let store = Arc::new(Sqlite::open(file.path(), Clock::Own).unwrap());
+        let store = SagaStore { store, owner: "me".into(), sole: true };
+        let groups = Arc::new(Groups::new(Duration::ZERO, tokio::runtime::Handle::current()));
+        let log: Log = Arc::new(|event| panic!("{}", event.text()));
+        let metrics = Arc::new(Metrics::new());
+        let sagas = Sagas::start(store, &Settings::default(), groups, metrics, &log);
+        let [gone, there] = ["gone", "there"].map(|name| SagaId::new(TENANT, name).unwrap());
+        let begin = Definition::new("order", vec![Step::new("pay")]).unwrap().begin("{}").unwrap();
+        sagas.runner.store().ask(there.clone(), begin).await.unwrap().unwrap();
+        let (old, now) = (Utc(0), Utc::from(SystemTime::now()));
+        assert!(sagas.may_be_gone(&gone, old).await.unwrap());
+        assert!(!sagas.may_be_gone(&there, old).await.unwrap());
+        assert!(!sagas.may_be_gone(&gone, now - sagas.retention / 2).await.unwrap());
+        sagas.stop();
+    }
+}

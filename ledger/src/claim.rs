@@ -28,9 +28,10 @@ use crate::fingerprint::Fingerprint;
 pub struct Fence(pub u64);
 
 impl Fence {
-    pub(crate) fn after(last: Option<Self>, now: Utc) -> Self {
-        let next = last.map_or(0, |Self(last)| last.saturating_add(1));
-        Self(next.max(now.0.max(0).cast_unsigned() / 1000 + 1))
+    /// The one that is granted after this, then.
+    pub(crate) fn next(self, now: Utc) -> Self {
+        let floor = now.0.max(0).cast_unsigned() / 1000;
+        Self(self.0.max(floor).saturating_add(1))
     }
 }
 
@@ -162,8 +163,8 @@ pub fn claim(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
 }
 
 fn grant(entry: Option<&Entry>, claim: &Claim, now: Utc) -> Ruled {
-    let fence = Fence::after(entry.map(|entry| entry.fence), now);
-    let attempt = entry.map_or(0, |entry| entry.attempt).saturating_add(1);
+    let last = entry.map_or((Fence(0), 0), |entry| (entry.fence, entry.attempt));
+    let (fence, attempt) = (last.0.next(now), last.1.saturating_add(1));
     let state = State::InFlight {
         owner: Arc::clone(&claim.owner),
         bid: claim.bid,

@@ -16,7 +16,8 @@ pub(crate) const FAILED: i16 = 2;
 pub(crate) const DONE: i16 = 3;
 
 /// Of entries, those that [`Ledger::prune`](crate::Ledger::prune) lets go of, but for their time and whose they
-/// are: firings that somebody asked for, calls, and what a job's schedule asked for and cannot ask for again.
+/// are: firings that somebody asked for, calls, and what a job's schedule asked for and cannot ask for again. The
+/// tables and the column are named as their store has them.
 pub(crate) fn prunable(entries: &str, key: &str, courses: &str) -> String {
     format!(
         "state = {DONE} AND ({key} LIKE '%/~call/%' OR job IS NOT NULL AND ({key} LIKE '%+%' OR NOT EXISTS

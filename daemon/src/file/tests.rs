@@ -71,6 +71,10 @@ fn what_nobody_knows() {
             "line 5, [daemon] port: unknown field `port`, expected one of `listen`, `drain`, `kill-after`, `lease`, `retention`, `shards`, `workers`, `running`, `queue`, `aging`, `spin`, `realtime`, `decisions`, `decisions-most`, `telemetry`"
         ],
     );
+    refused(
+        &format!("{GOOD}[daemon]\nretention = '59m'\n"),
+        expect!["line 5, [daemon] retention: '59m': it is 1h or longer"],
+    );
     for size in ["0KiB", "64", "64MB", "-1MiB", "17179869184GiB"] {
         let text = format!("{GOOD}[daemon]\ndecisions-most = '{size}'\n");
         let why = format!("'{size}' is no size: a size is such as \"64MiB\", in KiB, MiB or GiB");

@@ -78,9 +78,8 @@ async fn each(
     loop {
         let page = ledger.entries(Look::After(last.clone()), None, PAGE).await?;
         let next = page.iter().rev().find_map(|row| row.as_ref().ok()).map(|(key, _)| key.clone());
-        let is_last = next.is_none();
         page.into_iter().for_each(&mut take);
-        if is_last {
+        if next.is_none() {
             return Ok(());
         }
         last = next;

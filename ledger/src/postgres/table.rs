@@ -59,10 +59,10 @@ pub(super) async fn prune(
     let before = (now(&**client, &inner.place, &inner.clock).await? - done_for).0;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let sql = format!(
-        "DELETE FROM cronx.entries WHERE key IN (SELECT key FROM cronx.entries AS entries
+        "DELETE FROM cronx.entries WHERE key IN (SELECT key FROM cronx.entries
             WHERE since_ns < $1 AND key > $3 AND key < $4 AND {}
             ORDER BY since_ns LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        prunable("entries", "key", "courses").replace("FROM courses", "FROM cronx.courses")
+        prunable("cronx.entries", "key", "cronx.courses")
     );
     let pruned = client.execute(&sql, &[&before, &most, &first, &last]).await;
     Ok(pruned.map_err(failed("prune", &inner.place))? as usize)

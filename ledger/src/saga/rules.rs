@@ -132,7 +132,7 @@ pub fn claim(saga: &Saga, owner: &Arc<str>, lease: Duration, sole: bool, now: Ut
         change.set(Deed::Unknown);
         change.wait(Duration::ZERO);
     }
-    let fence = Fence::after(Some(saga.fence), now);
+    let fence = saga.fence.next(now);
     change.saga.fence = fence;
     change.saga.hold = Some(Hold { owner: Arc::clone(owner), until: now + lease });
     Ok(change)

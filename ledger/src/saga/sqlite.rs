@@ -204,7 +204,8 @@ impl Store {
         rows.query_map([saga], row)?.collect()
     }
 
-    /// Their gates' keys are their names, and a slash and more.
+    /// Their gates' keys are their names, and a slash and more. With a sign, a column is no reason to take another
+    /// index than that of the time.
     fn prune(&mut self, tenant: &str, over_for: Duration, most: usize) -> rusqlite::Result<usize> {
         let (first, last) = of_tenant(tenant);
         let before = (self.clock.here() - over_for).0;

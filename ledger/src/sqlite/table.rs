@@ -150,6 +150,7 @@ impl Table {
         done_for: Duration,
         most: usize,
     ) -> Result<usize, Error> {
+        // With a sign, a column is no reason to take another index than that of the time.
         let sql = format!(
             "DELETE FROM entries WHERE key IN (SELECT key FROM entries
                 WHERE since_ns < ?1 AND +key > ?3 AND +key < ?4 AND {} ORDER BY since_ns LIMIT ?2)",

@@ -414,6 +414,15 @@ fn one_who_is_sole_waits_for_no_lease() {
     assert_eq!(lived.ask(&Question::Renew { fence, lease: LEASE }), Err(Refusal::Lost));
 }
 
+/// So it does over a saga that was let go of, and begins anew.
+#[test]
+fn a_fence_grows_with_the_time() {
+    for (now, fence) in [(0, 1), (5_000_000, 5001)] {
+        let mut lived = Lived { now: Utc(now), ..Lived::new(plans(1).last().unwrap()) };
+        assert_eq!(lived.claim(), Fence(fence));
+    }
+}
+
 #[test]
 fn what_is_begun_again_is_the_same() {
     let mut lived = Lived::new(plans(1).last().unwrap());

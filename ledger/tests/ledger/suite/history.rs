@@ -1,6 +1,6 @@
 //! What is asked of a store, drawn from a seed: all that owners ask, in any order, some of it nonsense.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct History {
     base: Utc,
     now: Utc,
     /// All that were seen of each key.
-    fences: HashMap<Key, BTreeSet<Fence>>,
+    fences: BTreeMap<Key, BTreeSet<Fence>>,
 }
 
 impl History {
@@ -46,7 +46,7 @@ impl History {
             tenant,
             base,
             now: Utc(base.0 - 1),
-            fences: HashMap::new(),
+            fences: BTreeMap::new(),
         }
     }
 
@@ -162,10 +162,10 @@ impl History {
 
     /// A key that there was, mostly with its last fence, or else with an older one, or one that never was.
     fn held(&mut self) -> (Key, Fence) {
-        let mut keys: Vec<&Key> = self.fences.keys().collect();
-        keys.sort();
-        let Some(place) = self.random.place(keys.len()) else { return (self.call(), Fence(1)) };
-        let key = keys[place].clone();
+        let place = self.random.place(self.fences.len());
+        let Some(key) = place.and_then(|place| self.fences.keys().nth(place)).cloned() else {
+            return (self.call(), Fence(1));
+        };
         let fence = self.fence(&key);
         (key, fence)
     }
